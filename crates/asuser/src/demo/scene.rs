@@ -1,0 +1,158 @@
+//! The scene: one agent, one question, two people. Every sentence it prints was checked before it is printed.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::Value as Json;
+
+use super::client::{self, Reply};
+use super::company::{self, PEOPLE, Person};
+use super::issuer::{AGENT, DemoIssuer};
+use crate::cli::audit::{self, Shown};
+use crate::out;
+use crate::running::Running;
+
+const QUESTION: &str = "/api/v2/db/_table/orders?fields=id,customer_email,status,total_cents&order=id";
+const ROWS_SHOWN: usize = 4;
+
+/// What was expected, and whether it held.
+struct Checks {
+    held: bool,
+}
+
+impl Checks {
+    fn expect(&mut self, what: &str, ok: bool) -> anyhow::Result<()> {
+        self.held &= ok;
+        out::line(format_args!("   {} {what}", if ok { "✓" } else { "✗ NOT SO:" }))
+    }
+}
+
+/// Plays it; true if every expectation held.
+pub(super) async fn play(running: &Running, issuer: &DemoIssuer, folder: &Path) -> anyhow::Result<bool> {
+    let server = running.address;
+    let [john, jane, ..] = PEOPLE;
+    let mut checks = Checks { held: true };
+    let life = Duration::from_secs(3600);
+    let (johns, janes) = (issuer.token(&john, AGENT, life)?, issuer.token(&jane, AGENT, life)?);
+    let mut audit_ids = Vec::new();
+
+    out::line(format_args!("\nOne agent ({AGENT}), one question, two people:\n\n   GET {QUESTION}\n"))?;
+    for (nth, (person, token)) in [(john, &johns), (jane, &janes)].into_iter().enumerate() {
+        out::line(format_args!("{}. It asks for {}.", nth + 1, person.name))?;
+        let reply = client::get(server, QUESTION, token).await?;
+        own_orders(&mut checks, &person, &reply)?;
+        audit_ids.push((reply.audit_id, person, true));
+    }
+
+    let target = company::first_order_of(jane.login);
+    out::line(format_args!("\n3. John's agent reaches for order {target}, which is Jane's."))?;
+    let path = format!("/api/v2/db/_table/orders/{target}");
+    let reply = client::get(server, &path, &johns).await?;
+    checks.expect("404: for John it does not exist", reply.status == StatusCode::NOT_FOUND)?;
+    audit_ids.push((reply.audit_id, john, false));
+    let twin = client::get(server, &path, &janes).await?;
+    checks.expect(
+        "Jane's agent gets it",
+        twin.status == StatusCode::OK && twin.body.get("id").and_then(Json::as_i64) == Some(target),
+    )?;
+
+    out::line("\n4. Somebody edits John's token so that it says Jane.")?;
+    let reply = client::get(server, QUESTION, &tampered(&johns, &john, &jane)?).await?;
+    checks.expect(
+        "401: the signature no longer fits, and nothing was asked of the database",
+        reply.status == StatusCode::UNAUTHORIZED,
+    )?;
+
+    out::line("\n5. What the audit log says:\n")?;
+    audit_trail(&mut checks, running, folder, &audit_ids).await?;
+
+    let (all, his) = (company::orders_total(), company::orders_of(john.login));
+    out::line(format_args!(
+        "\n6. With a shared service account the agent's session would have exposed {all} of {all} orders, addresses in clear.\n   \
+         As John it exposed {his} of {all}, addresses masked."
+    ))?;
+    Ok(checks.held)
+}
+
+fn own_orders(checks: &mut Checks, person: &Person, reply: &Reply) -> anyhow::Result<()> {
+    let rows = reply.body.get("resource").and_then(Json::as_array).cloned().unwrap_or_default();
+    out::line("      id     customer_email                   status     total_cents")?;
+    for row in rows.iter().take(ROWS_SHOWN) {
+        let text = |name: &str| row[name].as_str().unwrap_or("?").to_owned();
+        let (email, status) = (text("customer_email"), text("status"));
+        let number = |name: &str| row[name].as_i64().unwrap_or_default();
+        out::line(format_args!("      {:<6} {email:<32} {status:<10} {:>11}", number("id"), number("total_cents")))?;
+    }
+    if rows.len() > ROWS_SHOWN {
+        out::line(format_args!("      … and {} more", rows.len() - ROWS_SHOWN))?;
+    }
+    let (expected, all) = (company::orders_of(person.login), company::orders_total());
+    let first = company::first_order_of(person.login);
+    let ids = rows.iter().filter_map(|row| row["id"].as_i64());
+    let own = ids.zip(first..).filter(|(id, own)| id == own).count() == expected && rows.len() == expected;
+    checks
+        .expect(&format!("{expected} of {all} orders: {}'s own", person.name), own && reply.status == StatusCode::OK)?;
+    let masked = |row: &Json| row["customer_email"].as_str().is_some_and(|email| email.get(1..5) == Some("***@"));
+    checks.expect("the customers' addresses are masked", !rows.is_empty() && rows.iter().all(masked))
+}
+
+/// The same token with another subject and login in it, and the old signature.
+fn tampered(token: &str, from: &Person, to: &Person) -> anyhow::Result<String> {
+    let mut parts = token.split('.');
+    let (Some(header), Some(claims), Some(signature)) = (parts.next(), parts.next(), parts.next()) else {
+        anyhow::bail!("the demo's token has not three parts");
+    };
+    let claims = String::from_utf8(data_encoding::BASE64URL_NOPAD.decode(claims.as_bytes())?)?;
+    let claims = claims.replace(from.subject, to.subject).replace(from.login, to.login);
+    Ok(format!("{header}.{}.{signature}", data_encoding::BASE64URL_NOPAD.encode(claims.as_bytes())))
+}
+
+async fn audit_trail(
+    checks: &mut Checks,
+    running: &Running,
+    folder: &Path,
+    expected: &[(String, Person, bool)],
+) -> anyhow::Result<()> {
+    running.checkpoint().await?;
+    let entries = audit::entries(folder)?;
+    for entry in &entries {
+        out::line(format_args!("      {entry}"))?;
+    }
+    for (audit_id, person, released) in expected {
+        let found = entries.iter().find(|entry| entry.audit_id == *audit_id);
+        let named = found.is_some_and(|entry: &Shown| {
+            entry.email.as_deref() == Some(&*person.email())
+                && entry.actor.as_deref() == Some(AGENT)
+                && entry.released == *released
+        });
+        let outcome = if *released { "what was answered" } else { "what was refused" };
+        checks.expect(&format!("it names {} and {AGENT} for {outcome}", person.email()), named)?;
+    }
+    let verdict = audit::verify_folder(folder)?;
+    checks.expect("it verifies: no record was changed, removed or added", verdict)
+}
+
+/// What a newcomer can do now.
+pub(super) fn invite(server: SocketAddr, folder: &Path, temporary: bool) -> anyhow::Result<()> {
+    let program = std::env::current_exe().ok().map_or_else(|| "asuser".to_owned(), |path| path.display().to_string());
+    let fate = if temporary { " (deleted when the demo ends; --keep DIR keeps one)" } else { "" };
+    out::line(format_args!(
+        r#"
+It goes on serving at http://{server}; everything is in {folder}{fate}.
+Try, in another terminal:
+
+  curl -s http://{server}/api/v2/db/_table/orders -H "Authorization: Bearer $({program} demo token john)"
+  curl -s http://{server}/api/v2/db/_table/orders -H "Authorization: Bearer $({program} demo token jane)"
+  curl -s -G http://{server}/api/v2/db/_table/orders --data-urlencode "filter=status = 'open' AND total_cents > 50000" \
+       -H "Authorization: Bearer $({program} demo token sam)"
+  curl -s http://{server}/api/v2/db/_table/employees -H "Authorization: Bearer $({program} demo token maria)"
+  curl -s http://{server}/whoami -H "Authorization: Bearer $({program} demo token john)"
+  {program} audit tail --config {folder}/asuser.toml
+  {program} audit verify --config {folder}/asuser.toml
+
+Ctrl-C ends it."#,
+        folder = folder.display()
+    ))
+}

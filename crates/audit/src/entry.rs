@@ -1,0 +1,299 @@
+//! [`Entry`]: one request in the log, from its beginning to its one end.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use asuser_audit_log::{Draft, Field, Health, Kind, Leaf, Log, LogError, Metrics, Personal, SubjectKey, Who};
+use asuser_core::{AuditId, Catalog, Clock, Digest, PrincipalKey, Problem, Reason, RequestId, ServiceName};
+use asuser_delegation::Delegation;
+use asuser_identity::Verified;
+use asuser_query::Plan;
+
+use crate::record::{Known, Recorded};
+use crate::{Answer, Body, Intent, Opened, Unreleased};
+
+/// What is known of a request before anything is looked at.
+#[derive(Debug, Clone)]
+pub struct RequestFacts {
+    /// The caller's name for it, or ours.
+    pub request_id: RequestId,
+    /// Where it came from: personal.
+    pub source: IpAddr,
+    /// The route as a template, without a name or key of the caller's.
+    pub route: &'static str,
+}
+
+/// Which configuration and policies are in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionDigests {
+    /// Of the configuration's text.
+    pub config: Digest,
+    /// Of the policies, masks and defaults.
+    pub policy: Digest,
+}
+
+/// How a request ends.
+#[derive(Debug)]
+pub enum Outcome {
+    /// With data.
+    Released(Unreleased<Body>),
+    /// Without.
+    Refused(Problem),
+}
+
+/// The audit: begins entries.
+pub struct Audit {
+    log: Log,
+    clock: Arc<dyn Clock>,
+    suppressed: Mutex<Suppressed>,
+}
+
+/// Refusals that were counted, not recorded singly.
+#[derive(Debug, Default)]
+struct Suppressed {
+    count: u64,
+    from_ms: i64,
+    to_ms: i64,
+    /// One of the sources, for whoever looks into it.
+    source: Option<IpAddr>,
+}
+
+/// A summary is written when its window is this old.
+const WINDOW_MS: i64 = 60_000;
+
+impl Audit {
+    /// Over an open log.
+    #[must_use]
+    pub fn new(log: Log, clock: Arc<dyn Clock>) -> Self {
+        Self { log, clock, suppressed: Mutex::default() }
+    }
+    /// Begins the entry of a request. Its id exists from here on; its record when it ends.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>, facts: RequestFacts, digests: VersionDigests) -> Entry {
+        let known = Known {
+            facts,
+            digests,
+            catalogue: None,
+            service: None,
+            action: None,
+            actors: Vec::new(),
+            established: None,
+            plan: None,
+        };
+        // Without random bytes there is no id: the entry ends as a fault, and nothing is answered.
+        Entry { id: AuditId::random().ok(), audit: Arc::clone(self), who: None, known, ended: false }
+    }
+    /// Records that a configuration came into force.
+    ///
+    /// # Errors
+    /// When the log does not take it: the configuration must then not be used.
+    pub async fn configured(&self, digests: VersionDigests, note: &str) -> Result<(), LogError> {
+        let mut leaf = self.own_leaf(Kind::Config)?;
+        leaf.config = Some(digests.config);
+        leaf.policy = Some(digests.policy);
+        leaf.note = Some(note.to_owned());
+        self.log.append(vec![Draft::new(leaf)]).await.map(drop)
+    }
+    /// Writes the summary of suppressed refusals when its window has passed, or now if `closing`.
+    ///
+    /// # Errors
+    /// When the log does not take it; the count is then kept for the next time.
+    pub async fn summarise(&self, closing: bool) -> Result<(), LogError> {
+        let now_ms = self.clock.now_ms();
+        let due = {
+            let mut suppressed = self.suppressed();
+            let due = suppressed.count > 0 && (closing || now_ms.saturating_sub(suppressed.from_ms) >= WINDOW_MS);
+            due.then(|| std::mem::take(&mut *suppressed))
+        };
+        let Some(due) = due else { return Ok(()) };
+        let mut leaf = self.own_leaf(Kind::Summary)?;
+        leaf.count = Some(due.count);
+        leaf.window = Some(asuser_audit_log::Window { from_ms: due.from_ms, to_ms: due.to_ms });
+        leaf.reason = Some(Reason::TooManyRequests.code().to_owned());
+        let personal = Personal::none().with_some(Field::Address, due.source.map(|source| source.to_string()));
+        let written = self.log.append(vec![Draft::with_personal(leaf, self.log.day_key(), personal)]).await;
+        if written.is_err() {
+            let mut suppressed = self.suppressed();
+            suppressed.count = suppressed.count.saturating_add(due.count);
+            suppressed.from_ms = due.from_ms;
+            suppressed.to_ms = suppressed.to_ms.max(due.to_ms);
+        }
+        written.map(drop)
+    }
+    /// The log, for commands that append to it or read it.
+    #[must_use]
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+    /// How the log is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.log.health()
+    }
+    /// What the log counted.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.log.metrics()
+    }
+
+    fn own_leaf(&self, kind: Kind) -> Result<Leaf, LogError> {
+        let id = AuditId::random().map_err(|_| LogError::Seal)?;
+        Ok(Leaf::new(kind, id, 0, self.clock.now_ms()))
+    }
+    fn suppressed(&self) -> std::sync::MutexGuard<'_, Suppressed> {
+        self.suppressed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request in the log. Dropped before its end (the caller went away), it records just that.
+///
+/// ```compile_fail,E0451
+/// fn forge(id: Option<asuser_core::AuditId>) -> asuser_audit::Entry {
+///     asuser_audit::Entry { id }
+/// }
+/// ```
+pub struct Entry {
+    id: Option<AuditId>,
+    audit: Arc<Audit>,
+    who: Option<Arc<Who>>,
+    known: Known,
+    ended: bool,
+}
+
+impl Entry {
+    /// A provider vouches for this principal. Their `who` record is durable when this returns, so that whatever becomes of the
+    /// request, a dropped one too, its record can name them, and an erasure reaches it.
+    ///
+    /// # Errors
+    /// When the log takes nothing: the request ends here, before any database is asked.
+    pub async fn identified(&mut self, verified: &Verified) -> Result<(), Problem> {
+        self.audit.log.admit().map_err(|error| error.problem())?;
+        self.who = Some(self.audit.log.who(verified.data()).await.map_err(|error| error.problem())?);
+        Ok(())
+    }
+    /// Whether anybody was verified.
+    #[must_use]
+    pub const fn is_identified(&self) -> bool {
+        self.who.is_some()
+    }
+    /// Refused, but a good signature named this principal.
+    pub fn established(&mut self, key: Option<PrincipalKey>) {
+        self.known.established = key;
+    }
+    /// The agents whose authority is in force.
+    pub fn acts_through(&mut self, delegation: &Delegation) {
+        self.known.actors = delegation.actors().to_vec();
+    }
+    /// What is asked of which service.
+    pub fn asks(&mut self, service: &ServiceName, action: &'static str, catalog: Option<&Catalog>) {
+        self.known.service = Some(service.to_string());
+        self.known.action = Some(action);
+        self.known.catalogue = catalog.map(|catalog| catalog.version);
+    }
+    /// Puts a plan under this entry. A structured read changes nothing, so its intent and outcome are one record, and share one
+    /// fdatasync, at the end (SPEC: structured reads).
+    #[must_use]
+    pub fn intend<A>(&mut self, plan: Plan<A>) -> Intent<A>
+    where
+        Plan<A>: Recorded,
+    {
+        self.known.plan = Some(plan.facts());
+        Intent::new(self.id.unwrap_or(AuditId::from_bytes([0; 16])), plan)
+    }
+    /// The caller's own identity as an answer: it needs no plan.
+    #[must_use]
+    pub fn identity(
+        &mut self,
+        verified: &Verified,
+        delegation: &Delegation,
+        face: fn(&Verified, &Delegation) -> Vec<u8>,
+    ) -> Unreleased<Body> {
+        self.known.action = Some("whoami");
+        Unreleased::of_identity(self.id.unwrap_or(AuditId::from_bytes([0; 16])), face(verified, delegation))
+    }
+
+    /// Ends the entry. The record is durable before there is an answer; if it cannot be, the answer is that (law 7).
+    pub async fn finish(mut self, outcome: Outcome) -> Answer {
+        let result = self.record(outcome).await;
+        let audit_id = match &result {
+            Err(problem) if problem.reason == Reason::AuditUnavailable => None,
+            _ => self.id,
+        };
+        Answer::new(Opened { audit_id, request_id: self.known.facts.request_id.clone(), result })
+    }
+
+    async fn record(&mut self, outcome: Outcome) -> Result<Vec<u8>, Problem> {
+        let no_id = || Problem::new(Reason::Internal, "the audit entry has no id, so nothing is answered");
+        let id = self.id.ok_or_else(no_id)?;
+        let key = match (&self.who, &self.known.established) {
+            (Some(who), _) => Arc::clone(&who.key),
+            // Under the subject's own key, so that an erasure reaches this record too.
+            (None, Some(principal)) => match self.audit.log.subject_key(principal).await {
+                Ok(key) => key,
+                Err(error) => {
+                    self.ended = true;
+                    return Err(error.problem());
+                }
+            },
+            (None, None) => self.audit.log.day_key(),
+        };
+        let (draft, result) = match outcome {
+            Outcome::Released(unreleased) if unreleased.entry == id => {
+                let leaf = self.known.released(self.leaf(id), &unreleased);
+                let personal = self.known.personal(unreleased.database.as_ref());
+                (self.draft(leaf, personal, key), Ok(unreleased))
+            }
+            // Cannot happen while a pipeline ends the entry that it began; closed all the same.
+            Outcome::Released(_) => {
+                let problem = Problem::new(Reason::Internal, "the result belongs to another request");
+                (self.draft(self.known.refused(self.leaf(id), &problem), self.known.personal(None), key), Err(problem))
+            }
+            Outcome::Refused(problem) => {
+                (self.draft(self.known.refused(self.leaf(id), &problem), self.known.personal(None), key), Err(problem))
+            }
+        };
+        let pending = self.audit.log.append(vec![draft]);
+        // Queued: whatever happens to this future now, the record will be written.
+        self.ended = true;
+        pending.await.map_err(|error| error.problem())?;
+        result.map(Unreleased::into_body)
+    }
+
+    /// Ends an entry that is counted instead of recorded.
+    #[must_use]
+    pub fn suppress(mut self, problem: Problem) -> Answer {
+        self.ended = true;
+        let now_ms = self.audit.clock.now_ms();
+        let mut suppressed = self.audit.suppressed();
+        if suppressed.count == 0 {
+            suppressed.from_ms = now_ms;
+            suppressed.source = Some(self.known.facts.source);
+        }
+        suppressed.count = suppressed.count.saturating_add(1);
+        suppressed.to_ms = now_ms;
+        drop(suppressed);
+        Answer::new(Opened { audit_id: None, request_id: self.known.facts.request_id.clone(), result: Err(problem) })
+    }
+
+    fn leaf(&self, id: AuditId) -> Leaf {
+        Leaf::new(Kind::Whole, id, 0, self.audit.clock.now_ms())
+    }
+    fn draft(&self, mut leaf: Leaf, personal: Personal, key: Arc<SubjectKey>) -> Draft {
+        leaf.who = self.who.as_ref().map(|who| who.at);
+        Draft::with_personal(leaf, key, personal)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let Some(id) = self.id.filter(|_| !self.ended) else { return };
+        let problem = Problem::new(Reason::Cancelled, "the caller went away");
+        if self.who.is_none() {
+            // Their key cannot be waited for here, and under the key of the day an erasure would not reach the name.
+            self.known.established = None;
+        }
+        let key = self.who.as_ref().map_or_else(|| self.audit.log.day_key(), |who| Arc::clone(&who.key));
+        let draft = self.draft(self.known.refused(self.leaf(id), &problem), self.known.personal(None), key);
+        self.audit.log.submit(vec![draft]);
+    }
+}

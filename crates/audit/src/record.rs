@@ -1,0 +1,131 @@
+//! What of a request goes into its record: names and digests, never a value. Personal facts stand apart, so that they can be erased.
+
+use asuser_audit_log::{Field, Kind, Leaf, LeafActor, MaskedColumn, Personal};
+use asuser_core::{Actor, ColumnAccess, DatabaseIdentity, Digest, Filter, PrincipalKey, Problem};
+use asuser_query::{Listing, Plan, Read};
+use sha2::Digest as _;
+
+use crate::entry::{RequestFacts, VersionDigests};
+use crate::{Body, Unreleased};
+
+/// What of a plan goes into the record.
+#[derive(Debug, Clone, Default)]
+pub struct PlanFacts {
+    tables: Vec<String>,
+    columns: Vec<String>,
+    masks: Vec<MaskedColumn>,
+    statement: Option<Digest>,
+}
+
+/// A plan whose facts can be recorded: every kind of plan there is.
+pub trait Recorded {
+    /// Names and digests.
+    fn facts(&self) -> PlanFacts;
+}
+
+impl Recorded for Plan<Read> {
+    fn facts(&self) -> PlanFacts {
+        PlanFacts::of_read(self)
+    }
+}
+
+impl Recorded for Plan<Listing> {
+    fn facts(&self) -> PlanFacts {
+        PlanFacts { statement: Some(self.fingerprint()), ..PlanFacts::default() }
+    }
+}
+
+impl PlanFacts {
+    fn of_read(plan: &Plan<Read>) -> Self {
+        let spec = plan.spec();
+        let masked = |output: &asuser_core::OutputColumn| match spec.access.get(usize::from(output.column.0)) {
+            Some(ColumnAccess::Masked { kind, unmask }) if *unmask != Filter::True => {
+                Some(MaskedColumn { column: output.name.clone(), mask: kind.as_str().to_owned() })
+            }
+            _ => None,
+        };
+        Self {
+            tables: vec![spec.table.name.to_string()],
+            columns: spec.output.iter().map(|output| output.name.clone()).collect(),
+            masks: spec.output.iter().filter_map(masked).collect(),
+            statement: Some(plan.fingerprint()),
+        }
+    }
+}
+
+/// What is known of a request so far.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) facts: RequestFacts,
+    pub(crate) digests: VersionDigests,
+    pub(crate) catalogue: Option<Digest>,
+    pub(crate) service: Option<String>,
+    pub(crate) action: Option<&'static str>,
+    pub(crate) actors: Vec<Actor>,
+    /// A signature vouched for this principal, though the request was refused.
+    pub(crate) established: Option<PrincipalKey>,
+    /// What was about to run.
+    pub(crate) plan: Option<PlanFacts>,
+}
+
+impl Known {
+    /// The leaf of a request that was answered with data.
+    pub(crate) fn released(&self, leaf: Leaf, result: &Unreleased<Body>) -> Leaf {
+        let body = result.body();
+        Leaf {
+            kind: Kind::Whole,
+            rows: Some(result.rows),
+            bytes: Some(body.len() as u64),
+            body: Some(Digest(sha2::Sha256::digest(body).into())),
+            run_as: result.database.as_ref().map(|database| database.mode.to_owned()),
+            status: Some(200),
+            ..self.common(leaf, Some(&result.facts))
+        }
+    }
+    /// The leaf of a request that was refused, or failed after it was sealed.
+    pub(crate) fn refused(&self, leaf: Leaf, problem: &Problem) -> Leaf {
+        Leaf {
+            kind: if self.plan.is_some() { Kind::Whole } else { Kind::Refused },
+            reason: Some(problem.reason.code().to_owned()),
+            status: Some(problem.reason.status()),
+            ..self.common(leaf, self.plan.as_ref())
+        }
+    }
+    fn common(&self, leaf: Leaf, plan: Option<&PlanFacts>) -> Leaf {
+        let plan = plan.cloned().unwrap_or_default();
+        Leaf {
+            policy: Some(self.digests.policy),
+            config: Some(self.digests.config),
+            catalogue: self.catalogue,
+            service: self.service.clone(),
+            action: self.action.map(str::to_owned),
+            route: Some(self.facts.route.to_owned()),
+            request_id: Some(self.facts.request_id.to_string()),
+            actor: self.actor(),
+            tables: plan.tables,
+            columns: plan.columns,
+            masks: plan.masks,
+            statement: plan.statement,
+            ..leaf
+        }
+    }
+    /// The actor, with the one that a credential named besides, where the two differ, at the head of its chain.
+    fn actor(&self) -> Option<LeafActor> {
+        let (first, others) = self.actors.split_first()?;
+        let besides = others.iter().map(|actor| format!("{} (by credential)", actor.id));
+        Some(LeafActor {
+            id: first.id.to_string(),
+            assurance: first.assurance,
+            chain: besides.chain(first.chain.iter().map(ToString::to_string)).collect(),
+        })
+    }
+    /// The personal part. Who a verified caller is stands in their `who` record.
+    pub(crate) fn personal(&self, database: Option<&DatabaseIdentity>) -> Personal {
+        let established = self.established.as_ref();
+        Personal::none()
+            .with_some(Field::Issuer, established.map(|key| key.issuer.as_str()))
+            .with_some(Field::Subject, established.map(|key| key.subject.as_str()))
+            .with(Field::Address, self.facts.source.to_string())
+            .with_some(Field::DatabaseUser, database.and_then(|database| database.user.as_deref()))
+    }
+}

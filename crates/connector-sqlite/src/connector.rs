@@ -1,0 +1,45 @@
+//! The connector's trait: the only way into this crate's reads.
+
+use std::sync::Arc;
+
+use asuser_audit::{Intent, ReadResult, Unreleased};
+use asuser_connector::{Connector, ConnectorError, Running};
+use asuser_core::Catalog;
+use asuser_query::Read;
+
+use crate::{SqliteConnector, SqliteError};
+
+impl Connector for SqliteConnector {
+    fn catalog(&self) -> Running<'_, Arc<Catalog>> {
+        Box::pin(async { Ok(Self::catalog(self).await?) })
+    }
+
+    fn read(&self, intent: Intent<Read>) -> Running<'_, Unreleased<ReadResult>> {
+        Box::pin(async move {
+            let (records, identity) = self.run(intent.plan().spec()).await?;
+            Ok(intent.complete(records, identity))
+        })
+    }
+}
+
+impl From<SqliteError> for ConnectorError {
+    fn from(error: SqliteError) -> Self {
+        let words = error.to_string();
+        match error {
+            SqliteError::Options(_)
+            | SqliteError::Unavailable { .. }
+            | SqliteError::NotReady
+            | SqliteError::SchemaChanged => Self::Unavailable(words),
+            SqliteError::Busy { .. } => Self::Busy,
+            SqliteError::Timeout { time_ms_max } => Self::Timeout { time_ms_max },
+            SqliteError::AnswerTooLarge { bytes_max } => Self::AnswerTooLarge { bytes_max },
+            SqliteError::TooComplex(what) => Self::TooComplex(what.to_owned()),
+            SqliteError::BadValue(what) => Self::BadValue(what.to_owned()),
+            SqliteError::Cancelled
+            | SqliteError::Plan(_)
+            | SqliteError::NotPermitted(_)
+            | SqliteError::Refused(_)
+            | SqliteError::Internal(_) => Self::Refused(words),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Threads that own a connection each, and a queue of bounded length before them. In: a piece of work. Out: its result.
+//! Refuses work when the queue is full. A connection whose work failed in any way is closed; the next work opens another.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use crate::connect::{Budget, Connected, unpoisoned};
+use crate::permit::Permit;
+use crate::{SqliteError, SqliteOptions};
+
+type Task = Box<dyn FnOnce(&SqliteOptions, &mut Option<Connected>) + Send>;
+
+/// The threads end when the pool is dropped.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    tasks: SyncSender<Task>,
+    waiting_max: usize,
+}
+
+/// Cancels the work when the future that waits for it is dropped.
+struct CancelOnDrop(Option<Budget>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.0 {
+            budget.cancel();
+        }
+    }
+}
+
+impl Pool {
+    /// Starts the threads; opens no file yet.
+    pub(crate) fn start(options: &Arc<SqliteOptions>) -> Result<Self, SqliteError> {
+        let (tasks, queue) = sync_channel(options.waiting_max);
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..options.connections {
+            let (options, queue) = (Arc::clone(options), Arc::clone(&queue));
+            thread::Builder::new()
+                .name(format!("sqlite-{number}"))
+                .spawn(move || serve(&options, &queue))
+                .map_err(|error| SqliteError::Internal(format!("no thread can be started: {error}")))?;
+        }
+        Ok(Self { tasks, waiting_max: options.waiting_max })
+    }
+
+    /// Runs the work on a connection. Dropping the future cancels it.
+    pub(crate) async fn run<T, W>(&self, budget: Budget, work: W) -> Result<T, SqliteError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Connected, &Budget) -> Result<T, SqliteError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let mut guard = CancelOnDrop(Some(budget.clone()));
+        let task: Task = Box::new(move |options, slot| {
+            let result = attempt(options, slot, &budget, work);
+            if reply.send(result).is_err() {
+                // Nobody waits any more: what is left on the connection serves nobody else.
+                *slot = None;
+            }
+        });
+        self.tasks.try_send(task).map_err(|error| match error {
+            TrySendError::Full(_) => SqliteError::Busy { waiting_max: self.waiting_max },
+            TrySendError::Disconnected(_) => SqliteError::Internal("the pool has no threads".to_owned()),
+        })?;
+        let result = answer.await.map_err(|_| SqliteError::Internal("the pool gave no answer".to_owned()));
+        guard.0 = None;
+        result?
+    }
+}
+
+/// A thread's life.
+fn serve(options: &SqliteOptions, queue: &Mutex<Receiver<Task>>) {
+    let mut slot = None;
+    loop {
+        // One thread waits in `recv` with the lock held, the others wait for the lock: the same to the sender.
+        let task = unpoisoned(queue).recv();
+        let Ok(task) = task else { return };
+        task(options, &mut slot);
+    }
+}
+
+/// The connection is taken out, and put back only if all went well.
+fn attempt<T, W>(
+    options: &SqliteOptions,
+    slot: &mut Option<Connected>,
+    budget: &Budget,
+    work: W,
+) -> Result<T, SqliteError>
+where
+    W: FnOnce(&mut Connected, &Budget) -> Result<T, SqliteError>,
+{
+    if budget.is_spent() {
+        return Err(budget.spent_error());
+    }
+    let kept = slot.take().filter(|connected| connected.is_current(options));
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let mut connected = match kept {
+            Some(connected) => connected,
+            None => Connected::open(options, budget)?,
+        };
+        connected.watch.set(Some(budget.clone()));
+        let result = work(&mut connected, budget)?;
+        connected.permit(Permit::Nothing);
+        connected.watch.set(None);
+        Ok((result, connected))
+    }));
+    let (result, connected) = ran.unwrap_or_else(|_| Err(SqliteError::Internal("the read panicked".to_owned())))?;
+    *slot = Some(connected);
+    Ok(result)
+}

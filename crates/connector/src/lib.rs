@@ -1,0 +1,87 @@
+//! The face of every database: an intent in, an unreleased result out.
+//!
+//! A connector sees no token and no request, only a sealed plan. It holds a socket or a file, though, and what it sends there
+//! no type can check: that part is reviewed, and the conformance suite compares what the database saw with what was sealed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use asuser_audit::{Intent, ReadResult, Unreleased};
+use asuser_core::{Catalog, Problem, Reason};
+use asuser_query::Read;
+
+/// A future that a connector gives.
+pub type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, ConnectorError>> + Send + 'a>>;
+
+/// One configured database.
+pub trait Connector: Send + Sync + 'static {
+    /// Reads the shape of the database anew.
+    fn catalog(&self) -> Running<'_, Arc<Catalog>>;
+
+    /// Runs a read. Dropping the future cancels the statement, and its connection serves nobody else.
+    fn read(&self, intent: Intent<Read>) -> Running<'_, Unreleased<ReadResult>>;
+}
+
+/// Why a database gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectorError {
+    /// It cannot be reached or opened.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(String),
+    /// All connections are busy and the queue is full.
+    #[error("all connections to the database are busy")]
+    Busy,
+    /// The statement ran longer than allowed.
+    #[error("the statement ran longer than {time_ms_max} ms")]
+    Timeout {
+        /// The limit.
+        time_ms_max: u64,
+    },
+    /// The answer is larger than allowed.
+    #[error("the answer is larger than {bytes_max} bytes")]
+    AnswerTooLarge {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The condition is deeper or longer than the database takes.
+    #[error("the condition is too complex: {0}")]
+    TooComplex(String),
+    /// A value cannot be compared with its column.
+    #[error("a value does not fit its column: {0}")]
+    BadValue(String),
+    /// The database refused or failed the statement.
+    #[error("the database refused the statement: {0}")]
+    Refused(String),
+}
+
+impl From<ConnectorError> for Problem {
+    /// What the driver said goes to the operator alone: it may name what the caller must not see.
+    fn from(error: ConnectorError) -> Self {
+        let detail = error.to_string();
+        let problem = match error {
+            ConnectorError::Unavailable(_) => {
+                Self::new(Reason::DatabaseUnavailable, "the database cannot be reached: try again later").retry_after(5)
+            }
+            ConnectorError::Busy => {
+                Self::new(Reason::DatabaseBusy, "the database is busy: try again in a moment").retry_after(1)
+            }
+            ConnectorError::Timeout { time_ms_max } => Self::new(
+                Reason::DatabaseTimeout,
+                format!("the database took longer than {time_ms_max} ms: narrow the filter or ask for fewer records"),
+            ),
+            ConnectorError::AnswerTooLarge { bytes_max } => Self::new(
+                Reason::AnswerTooLarge,
+                format!("the answer is larger than {bytes_max} bytes: ask for fewer fields or a smaller `limit`"),
+            ),
+            ConnectorError::TooComplex(_) => {
+                Self::new(Reason::TooComplex, "the filter is too complex for the database: ask in several requests")
+            }
+            ConnectorError::BadValue(_) => {
+                Self::new(Reason::BadValue, "a value in the request cannot be compared with its column")
+            }
+            ConnectorError::Refused(_) => Self::new(Reason::DatabaseRefused, "the database refused the statement"),
+        };
+        problem.detail(detail)
+    }
+}

@@ -1,0 +1,260 @@
+//! All configured providers: a credential goes to the one that its issuer names.
+//!
+//! In: a credential and the time. Out: [`Verified`], or why not. Refuses every issuer that is not exactly a configured one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use asuser_core::{Issuer, PrincipalData, Problem, ProviderName, Reason, Secret};
+use aws_lc_rs::digest::{SHA256, digest};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::explanation::{Step, Trace};
+use crate::providers::jwt::{Established, Provider};
+use crate::token::claims::{Times, bad_claim, identifier};
+use crate::token::json::{Object, parse_object};
+use crate::token::jws::{Compact, shown};
+use crate::{AttributeType, ConfigError, Credential, Explanation, IdentityConfig, Refusal, Refused, Verified};
+
+/// The verdict cache remembers tokens of this many bytes in all.
+const CACHE_TOKEN_BYTES: u64 = 8 << 20;
+/// About as many as that makes.
+const CACHE_TOKENS: usize = 8192;
+
+/// All configured providers and the verdicts on tokens seen before. Immutable but for the verdicts: a reload makes a new one, so no
+/// verdict outlives the keys that it rests on.
+#[derive(Debug)]
+pub struct Identities {
+    providers: HashMap<Issuer, Provider>,
+    attributes: BTreeMap<String, AttributeType>,
+    verdicts: Cache<[u8; 32], Verdict, TokenBytes>,
+}
+
+/// A good verdict. Bad ones are not remembered.
+#[derive(Debug, Clone)]
+struct Verdict {
+    verified: Arc<Verified>,
+    times: Times,
+    token_bytes: u32,
+}
+
+#[derive(Debug, Clone)]
+struct TokenBytes;
+
+impl Weighter<[u8; 32], Verdict> for TokenBytes {
+    fn weight(&self, _: &[u8; 32], verdict: &Verdict) -> u64 {
+        u64::from(verdict.token_bytes.max(1))
+    }
+}
+
+impl Identities {
+    /// Checks the configuration and loads the keys. Relative paths start at `folder`; `secret` finds what `env:NAME` or `file:PATH` means.
+    ///
+    /// # Errors
+    /// When a block is wrong, or two contradict each other; the message names the provider and says how to mend it.
+    pub fn new(
+        configs: &[IdentityConfig],
+        folder: &Path,
+        secret: &dyn Fn(&str) -> Result<Secret, String>,
+    ) -> Result<Self, ConfigError> {
+        if configs.is_empty() {
+            return Err(ConfigError::None);
+        }
+        let mut providers: HashMap<Issuer, Provider> = HashMap::new();
+        for config in configs {
+            if providers.values().any(|other| other.config.name == config.name) {
+                return Err(ConfigError::DuplicateName(config.name.clone()));
+            }
+            if let Some(other) = providers.get(&config.issuer) {
+                let (first, second) = (other.config.name.clone(), config.name.clone());
+                return Err(ConfigError::DuplicateIssuer(first, second, config.issuer.clone()));
+            }
+            if let Some(other) = providers.values().find(|other| maps_roles(&other.config) && maps_roles(config)) {
+                return Err(ConfigError::SharedRoles(other.config.name.clone(), config.name.clone()));
+            }
+            let provider = Provider::new(config, folder, secret)
+                .map_err(|what| ConfigError::Provider { provider: config.name.clone(), what })?;
+            providers.insert(config.issuer.clone(), provider);
+        }
+        let verdicts = Cache::with_weighter(CACHE_TOKENS, CACHE_TOKEN_BYTES, TokenBytes);
+        Ok(Self { providers, attributes: attribute_schema(configs)?, verdicts })
+    }
+
+    /// Verifies a credential at `now_ms`. A token seen before costs a hash; it is asked again whether it is still in force.
+    ///
+    /// # Errors
+    /// When the credential is not accepted.
+    pub async fn verify(&self, credential: &Credential, now_ms: i64) -> Result<Arc<Verified>, Box<Refused>> {
+        let Credential::Bearer(token) = credential;
+        let token = token.expose();
+        let key = cache_key(token);
+        if let Some(key) = &key
+            && let Some(verdict) = self.verdicts.get(key)
+        {
+            if verdict.times.check(now_ms).is_ok() {
+                return Ok(verdict.verified);
+            }
+            self.verdicts.remove(key);
+        }
+        let (data, times) = self.check(token, now_ms, &mut Trace::silent())?;
+        let verified = Arc::new(Verified::mint(data));
+        if let (Some(key), Ok(token_bytes)) = (key, u32::try_from(token.len())) {
+            self.verdicts.insert(key, Verdict { verified: verified.clone(), times, token_bytes });
+        }
+        Ok(verified)
+    }
+
+    /// What [`Self::verify`] finds, step by step; for the operator. Takes the same steps, but neither reads nor writes the cache.
+    #[must_use]
+    pub fn explain(&self, credential: &Credential, now_ms: i64) -> Explanation {
+        let Credential::Bearer(token) = credential;
+        let mut trace = Trace::writing();
+        let result = self.check(token.expose(), now_ms, &mut trace);
+        let steps = trace.finish();
+        match result {
+            Ok((principal, _)) => Explanation {
+                accepted: true,
+                provider: Some(principal.provider.clone()),
+                steps,
+                established: Some(principal.key.clone()),
+                principal: Some(principal),
+                refusal: None,
+            },
+            Err(refused) => Explanation {
+                accepted: false,
+                provider: refused.provider,
+                steps,
+                established: refused.established,
+                principal: None,
+                refusal: Some(Refusal::from(&refused.problem)),
+            },
+        }
+    }
+
+    /// The attributes that any provider declares, with their types. Each of them is optional: a token may lack it.
+    #[must_use]
+    pub const fn attribute_schema(&self) -> &BTreeMap<String, AttributeType> {
+        &self.attributes
+    }
+
+    /// The issuers whose tokens must carry a scope of ours; `delegation` enforces it.
+    pub fn scope_required_issuers(&self) -> impl Iterator<Item = Issuer> + '_ {
+        self.providers
+            .values()
+            .filter(|provider| provider.config.scope_required)
+            .map(|provider| provider.config.issuer.clone())
+    }
+
+    /// All steps of a verification, whoever asks for it.
+    fn check(&self, token: &str, now_ms: i64, trace: &mut Trace) -> Result<(PrincipalData, Times), Box<Refused>> {
+        let parsed = Compact::parse(token).and_then(|token| Ok((claims(&token.payload)?, token)));
+        let (claims, token) = trace.note(Step::Parse, parsed, |_| "a signed token in compact form".into())?;
+        let provider = trace.note(Step::Issuer, self.provider(&claims), |provider| {
+            format!("{:?} is provider `{}`", provider.config.issuer, provider.config.name)
+        })?;
+        let mut established = Established::default();
+        provider.check(&token, &claims, now_ms, trace, &mut established).map_err(|problem| {
+            Box::new(Refused {
+                problem,
+                established: established.key,
+                actor: established.actor,
+                provider: Some(provider.config.name.clone()),
+            })
+        })
+    }
+
+    /// The provider whose issuer is exactly `iss`. Nothing in the token is believed yet: this only chooses whose keys judge it.
+    fn provider(&self, claims: &Object) -> Result<&Provider, Problem> {
+        let iss = identifier(claims, "iss")?.ok_or_else(|| bad_claim("iss", "it is missing"))?;
+        self.providers.get(iss).ok_or_else(|| {
+            let mut configured: Vec<&str> = self.providers.keys().map(Issuer::as_str).collect();
+            configured.sort_unstable();
+            let hint = match configured.iter().any(|other| other.trim_end_matches('/') == iss.trim_end_matches('/')) {
+                true => " (only the trailing slash differs: copy the issuer exactly)",
+                false => "",
+            };
+            let message = "no identity provider that is configured here issued the token: ask for one from yours, or ask your administrator";
+            Problem::new(Reason::UnknownIssuer, message)
+                .detail(format!("`iss` is {:?}; configured: {}{hint}", shown(iss), configured.join(", ")))
+        })
+    }
+}
+
+fn claims(payload: &[u8]) -> Result<Object, Problem> {
+    parse_object(payload).map_err(|error| {
+        Problem::new(
+            Reason::MalformedCredential,
+            "the token's content is not acceptable: ask your identity provider for a new one",
+        )
+        .detail(format!("the payload: {error}"))
+    })
+}
+
+/// SHA-256 of the token: the cache holds no credential.
+fn cache_key(token: &str) -> Option<[u8; 32]> {
+    let fits = token.len() <= crate::token::jws::TOKEN_BYTES_MAX;
+    fits.then(|| digest(&SHA256, token.as_bytes()).as_ref().try_into().ok()).flatten()
+}
+
+fn maps_roles(config: &IdentityConfig) -> bool {
+    !config.mapping.database_role.is_empty()
+}
+
+fn attribute_schema(configs: &[IdentityConfig]) -> Result<BTreeMap<String, AttributeType>, ConfigError> {
+    let mut declared: BTreeMap<String, (AttributeType, &ProviderName)> = BTreeMap::new();
+    for config in configs {
+        for (name, attribute) in &config.attributes {
+            let (first_type, first) = *declared.entry(name.clone()).or_insert((attribute.kind, &config.name));
+            if first_type != attribute.kind {
+                return Err(ConfigError::AttributeConflict {
+                    attribute: name.clone(),
+                    first: first.clone(),
+                    first_type: first_type.as_str(),
+                    second: config.name.clone(),
+                    second_type: attribute.kind.as_str(),
+                });
+            }
+        }
+    }
+    Ok(declared.into_iter().map(|(name, (kind, _))| (name, kind)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(token_bytes: u32) -> Verdict {
+        let data = PrincipalData {
+            key: asuser_core::PrincipalKey { issuer: "i".into(), subject: "s".into() },
+            provider: "p".into(),
+            login: None,
+            email: None,
+            name: None,
+            groups: Vec::new(),
+            attributes: BTreeMap::new(),
+            database_role: None,
+            scope: None,
+            actor: None,
+            not_after_ms: 0,
+        };
+        let claims = parse_object(b"{\"exp\":1}").unwrap();
+        let profile = crate::token::profile::find("custom").unwrap();
+        let times = Times::read(&claims, profile, 0, None).unwrap();
+        Verdict { verified: Arc::new(Verified::mint(data)), times, token_bytes }
+    }
+
+    #[test]
+    fn remembered_verdicts_are_bounded_by_the_size_of_their_tokens() {
+        for token_bytes in [0, 300, 16 * 1024] {
+            let verdicts = Cache::with_weighter(CACHE_TOKENS, CACHE_TOKEN_BYTES, TokenBytes);
+            let tokens = 3 * CACHE_TOKEN_BYTES / u64::from(token_bytes.max(1000));
+            for number in 0..tokens {
+                let key = digest(&SHA256, &number.to_be_bytes()).as_ref().try_into().unwrap();
+                verdicts.insert(key, verdict(token_bytes));
+            }
+            assert!(verdicts.weight() <= CACHE_TOKEN_BYTES && !verdicts.is_empty());
+        }
+    }
+}

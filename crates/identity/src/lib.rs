@@ -1,0 +1,23 @@
+//! Credential in, [`Verified`] out: the only crate that can say who asks.
+//!
+//! Refuses everything that is not provably an access token, made by a configured provider, for this installation, in force now,
+//! for a human (laws 1 and 4). No network code is linked here: nothing that a token names (`jku`, `x5u`, `_claim_sources`) can be
+//! fetched.
+
+mod algorithm;
+mod config;
+mod credential;
+mod explanation;
+mod identities;
+mod keys;
+mod mapping;
+mod providers;
+mod token;
+mod verified;
+
+pub use algorithm::Algorithm;
+pub use config::{AttributeConfig, AttributeType, ConfigError, IdentityConfig, MappingConfig, OneOrMore, ProviderKind};
+pub use credential::{Credential, Refused};
+pub use explanation::{Explanation, Refusal, Step, StepOutcome, StepReport};
+pub use identities::Identities;
+pub use verified::Verified;

@@ -1,0 +1,3 @@
+//! The kinds of identity providers, a file each.
+
+pub(crate) mod jwt;

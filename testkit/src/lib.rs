@@ -1,0 +1,5 @@
+//! What the tests of several crates share.
+
+pub mod issuer;
+
+pub use issuer::{SigningKey, TestIssuer};
