@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use asuser_audit_log::SinkName;
 use asuser_core::{Digest, Secret, ServiceName};
 use asuser_delegation::{ActorConfig, AgentConfig};
+use asuser_gateway::Auditors;
 use asuser_identity::IdentityConfig;
 use asuser_policy::ServiceDefault;
 use serde::Deserialize;
@@ -59,6 +60,7 @@ pub(crate) struct AuditConfig {
     pub(crate) checkpoint_to: Vec<String>,
     pub(crate) reserve_mib: u64,
     pub(crate) refusals: RefusalsConfig,
+    pub(crate) auditors: Vec<Auditors>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -133,7 +135,14 @@ impl Default for AuditConfig {
             checkpoint_to: vec!["stdout".into()],
             reserve_mib: 64,
             refusals: RefusalsConfig::default(),
+            auditors: Vec::new(),
         }
+    }
+}
+impl AuditConfig {
+    /// What takes a restart to change: all but who audits.
+    pub(crate) fn without_auditors(&self) -> Self {
+        Self { auditors: Vec::new(), ..self.clone() }
     }
 }
 impl Default for RefusalsConfig {
@@ -218,6 +227,11 @@ fn check(config: &Config) -> anyhow::Result<()> {
             "audit.reserve_mib is {}: at least {RESERVE_MIB_MIN} are needed, two segments of the log",
             config.audit.reserve_mib
         );
+    }
+    for auditors in &config.audit.auditors {
+        if !config.identity.iter().any(|identity| identity.name == auditors.provider) {
+            bail!("audit.auditors: there is no [[identity]] named \"{}\"", auditors.provider);
+        }
     }
     for place in &config.audit.checkpoint_to {
         let parsed: Result<SinkName, String> = place.parse();

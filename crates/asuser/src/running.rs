@@ -174,7 +174,7 @@ impl Running {
             let now = self.loaded.load_full();
             for (what, same) in [
                 ("server", fresh.config.server == now.config.server),
-                ("audit", fresh.config.audit == now.config.audit),
+                ("audit", fresh.config.audit.without_auditors() == now.config.audit.without_auditors()),
                 ("store", fresh.config.store == now.config.store),
             ] {
                 if !same {

@@ -34,7 +34,7 @@ pub(crate) async fn state(loaded: &Loaded) -> anyhow::Result<State> {
         tracing::warn!(%warning, "policy");
     }
     let digests = VersionDigests { config: loaded.digest, policy: policies.digest() };
-    Ok(State { identities, agents, policies, services, digests })
+    Ok(State { identities, agents, auditors: loaded.config.audit.auditors.clone(), policies, services, digests })
 }
 
 /// The same providers, agents and databases, seen anew: `None` if no catalogue changed.
@@ -71,7 +71,7 @@ pub(crate) async fn refreshed(loaded: &Loaded, state: &State) -> anyhow::Result<
         }
     };
     let digests = VersionDigests { config: loaded.digest, policy: policies.digest() };
-    Ok(Some(State { identities, agents, policies, services, digests }))
+    Ok(Some(State { identities, agents, auditors: loaded.config.audit.auditors.clone(), policies, services, digests }))
 }
 
 pub(crate) fn identities(loaded: &Loaded) -> anyhow::Result<Identities> {

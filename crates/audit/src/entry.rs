@@ -3,12 +3,15 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use asuser_audit_log::{Draft, Field, Health, Kind, Leaf, Log, LogError, Metrics, Personal, SubjectKey, Who};
+use asuser_audit_log::{
+    Draft, Field, Health, Kind, Leaf, Log, LogError, Metrics, Personal, SubjectKey, SubjectRef, Who,
+};
 use asuser_core::{AuditId, Catalog, Clock, Digest, PrincipalKey, Problem, Reason, RequestId, ServiceName};
 use asuser_delegation::Delegation;
 use asuser_identity::Verified;
 use asuser_query::Plan;
 
+use crate::receipt::Places;
 use crate::record::{Known, Recorded};
 use crate::{Answer, Body, Intent, Opened, Unreleased};
 
@@ -45,6 +48,7 @@ pub enum Outcome {
 pub struct Audit {
     log: Log,
     clock: Arc<dyn Clock>,
+    receipts: Places,
     suppressed: Mutex<Suppressed>,
 }
 
@@ -65,7 +69,7 @@ impl Audit {
     /// Over an open log.
     #[must_use]
     pub fn new(log: Log, clock: Arc<dyn Clock>) -> Self {
-        Self { log, clock, suppressed: Mutex::default() }
+        Self { log, clock, receipts: Places::new(tokio::sync::Semaphore::new(1)), suppressed: Mutex::default() }
     }
     /// Begins the entry of a request. Its id exists from here on; its record when it ends.
     #[must_use]
@@ -124,6 +128,9 @@ impl Audit {
     #[must_use]
     pub const fn log(&self) -> &Log {
         &self.log
+    }
+    pub(crate) fn receipt_place(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        Arc::clone(&self.receipts).try_acquire_owned().ok()
     }
     /// How the log is.
     #[must_use]
@@ -200,6 +207,20 @@ impl Entry {
         self.known.plan = Some(plan.facts());
         Intent::new(self.id.unwrap_or(AuditId::from_bytes([0; 16])), plan)
     }
+    /// Whose entry it is, as the log names them.
+    pub(crate) fn owner(&self) -> Option<SubjectRef> {
+        self.who.as_ref().map(|who| who.key.id())
+    }
+    pub(crate) const fn audit(&self) -> &Arc<Audit> {
+        &self.audit
+    }
+    pub(crate) const fn does(&mut self, action: &'static str) {
+        self.known.action = Some(action);
+    }
+    /// An answer that needs no plan.
+    pub(crate) fn own_answer(&self, body: Vec<u8>) -> Unreleased<Body> {
+        Unreleased::of_identity(self.id.unwrap_or(AuditId::from_bytes([0; 16])), body)
+    }
     /// The caller's own identity as an answer: it needs no plan.
     #[must_use]
     pub fn identity(
@@ -208,8 +229,8 @@ impl Entry {
         delegation: &Delegation,
         face: fn(&Verified, &Delegation) -> Vec<u8>,
     ) -> Unreleased<Body> {
-        self.known.action = Some("whoami");
-        Unreleased::of_identity(self.id.unwrap_or(AuditId::from_bytes([0; 16])), face(verified, delegation))
+        self.does("whoami");
+        self.own_answer(face(verified, delegation))
     }
 
     /// Ends the entry. The record is durable before there is an answer; if it cannot be, the answer is that (law 7).

@@ -7,9 +7,11 @@
 mod answer;
 mod entry;
 mod intent;
+mod receipt;
 mod record;
 
 pub use answer::{Answer, Opened};
 pub use asuser_audit_log::{Health, HealthState, LogError, Metrics};
 pub use entry::{Audit, Entry, Outcome, RequestFacts, VersionDigests};
 pub use intent::{Body, Intent, ReadResult, Unreleased};
+pub use receipt::ReceiptFor;

@@ -8,4 +8,4 @@ mod state;
 pub use limits::FloodLimits;
 pub use metrics::{Counts, Metrics};
 pub use pipeline::{Ask, Face, Gateway, Request};
-pub use state::{Service, State};
+pub use state::{Auditors, Service, State};

@@ -49,6 +49,10 @@ impl Flood {
         Self { limits, buckets: Mutex::default() }
     }
 
+    pub(crate) const fn burst(&self) -> u32 {
+        self.limits.burst
+    }
+
     /// Takes one refusal from the source's bucket; false: it is empty. Only refused callers come here, so the lock is not on
     /// the way of an honest request.
     pub(crate) fn admits_refusal(&self, source: IpAddr, now_ms: i64) -> bool {

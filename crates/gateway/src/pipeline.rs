@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use asuser_audit::{Answer, Audit, Body, Entry, Outcome, RequestFacts, Unreleased};
-use asuser_core::{Clock, Problem, Reason, Records, RequestTree, Secret, ServiceName};
+use asuser_core::{AuditId, Clock, Problem, Reason, Records, RequestTree, Secret, ServiceName};
 use asuser_delegation::{Action, Delegation};
 use asuser_identity::{Credential, Verified};
 use asuser_query::{Listing, Plan, Read};
@@ -34,6 +34,8 @@ pub struct Request {
 pub enum Ask {
     /// Who am I, and what may I do?
     Whoami,
+    /// The proof that an entry is in the audit log.
+    Receipt(AuditId),
     /// Something of a service.
     Service(ServiceName, RequestTree),
 }
@@ -101,7 +103,7 @@ impl Gateway {
         };
         self.metrics.count(&outcome);
         if !entry.is_identified() && !self.flood.admits_refusal(source, self.clock.now_ms()) {
-            return entry.suppress(too_many_requests());
+            return entry.suppress(too_many_requests(self.flood.burst()));
         }
         entry.finish(outcome).await
     }
@@ -113,6 +115,7 @@ impl Gateway {
         entry.acts_through(&delegation);
 
         let (name, tree) = match request.ask? {
+            Ask::Receipt(id) => return entry.receipt(id, state.receipt_reader(&verified)).await,
             Ask::Whoami => return Ok(entry.identity(&verified, &delegation, request.face.whoami)),
             Ask::Service(name, tree) => (name, tree),
         };
@@ -173,9 +176,9 @@ fn no_credential() -> Problem {
     Problem::new(Reason::NoCredential, "no credential: send `Authorization: Bearer <the user's token>`")
 }
 
-fn too_many_requests() -> Problem {
+fn too_many_requests(burst: u32) -> Problem {
     let message = "too many refused requests from this address: correct the credential and try again later";
-    Problem::new(Reason::TooManyRequests, message).retry_after(1)
+    Problem::new(Reason::TooManyRequests, message).retry_after(1).context(serde_json::json!({ "limit": burst }))
 }
 
 fn no_such_service(name: &ServiceName) -> Problem {

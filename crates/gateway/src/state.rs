@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use asuser_audit::VersionDigests;
+use asuser_audit::{ReceiptFor, VersionDigests};
 use asuser_connector::Connector;
-use asuser_core::{Catalog, ServiceName};
+use asuser_core::{Catalog, GroupName, ProviderName, ServiceName};
 use asuser_delegation::Agents;
-use asuser_identity::Identities;
+use asuser_identity::{Identities, Verified};
 use asuser_policy::Policies;
 use asuser_query::ServiceLimits;
 
@@ -17,12 +17,32 @@ pub struct State {
     pub identities: Identities,
     /// Which agents there are.
     pub agents: Agents,
+    /// Groups whose members may see every receipt.
+    pub auditors: Vec<Auditors>,
     /// What is allowed.
     pub policies: Policies,
     /// The databases by name.
     pub services: BTreeMap<ServiceName, Service>,
     /// Digests of the configuration and policy for the record.
     pub digests: VersionDigests,
+}
+
+/// A group of auditors. A group's name means nothing without who says it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auditors {
+    /// The identity provider that says so.
+    pub provider: ProviderName,
+    /// Its group.
+    pub group: GroupName,
+}
+
+impl State {
+    pub(crate) fn receipt_reader(&self, verified: &Verified) -> ReceiptFor {
+        let data = verified.data();
+        let audits = |auditors: &Auditors| data.provider == auditors.provider && data.groups.contains(&auditors.group);
+        if self.auditors.iter().any(audits) { ReceiptFor::Auditor } else { ReceiptFor::Owner }
+    }
 }
 
 /// One database.

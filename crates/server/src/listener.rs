@@ -195,6 +195,13 @@ fn write(answer: Answer) -> Response<Full<Bytes>> {
         if let Some(challenge) = challenge(&problem) {
             set("www-authenticate", challenge);
         }
+        if problem.reason == Reason::TooManyRequests
+            && let Some(limit) = problem.context.as_ref().and_then(|context| context.get("limit"))
+        {
+            set("x-ratelimit-limit", limit.to_string());
+            set("x-ratelimit-remaining", "0".to_owned());
+            set("x-ratelimit-reset", problem.retry_after_s.unwrap_or(1).to_string());
+        }
         if problem.reason == Reason::MethodNotAllowed {
             set("allow", "GET".to_owned());
         }

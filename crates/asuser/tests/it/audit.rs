@@ -287,6 +287,66 @@ fn a_receipt_proves_an_entry() {
     assert!(!site.command(&["audit", "show", "nonsense"]).status.success());
 }
 
+/// The same over HTTP: for whose request it was, and for auditors; anybody else's reads like one that does not exist.
+#[test]
+fn a_receipt_is_for_its_owner_or_an_auditor() {
+    let mut site = Site::new();
+    let auditors = "[audit]\nauditors = [{ provider = \"test\", group = \"audit\" }]";
+    site.write("asuser.toml", &Site::config("").replace("[audit]", auditors));
+    site.start();
+    let id = site.ask("alice", "orders", &[]).header("audit-id").unwrap().to_owned();
+    let receipt = |id: &str, token: &str| site.get(&format!("/audit/{id}/receipt"), token);
+    let own = receipt(&id, &site.issuer.token_for("alice"));
+    assert_eq!(own.json()["entry"], *id, "{own:?}");
+    assert!(!own.text.contains("alice@"), "nothing personal is in a receipt");
+    let auditor = site.issuer.token_with("victor", &json!({"groups": ["audit"]}));
+    assert_eq!(receipt(&id, &auditor).json()["entry"], *id);
+    let bobs = receipt(&id, &site.issuer.token_for("bob"));
+    let missing = receipt("aaaaaaaaaaaaaaaaaaaaaaaaaa", &site.issuer.token_for("bob"));
+    assert_eq!((bobs.status, bobs.reason()), (404, "ASU-703".into()));
+    assert_eq!(bobs.json()["error"]["message"], missing.json()["error"]["message"]);
+    assert_eq!(site.get_with(&format!("/audit/{id}/receipt"), &[]).status, 401);
+    assert_eq!(receipt("nonsense", &auditor).status, 400);
+}
+
+/// AU-06, AU-08: odd names and time-outs have one well-formed record each.
+#[test]
+fn odd_and_slow_requests_have_one_record_each() {
+    let mut site = Site::with_schema(
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, amount INTEGER NOT NULL, email TEXT NOT NULL) STRICT;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+         INSERT INTO orders SELECT i, 'alice', i, 'some' || i || '@where.example' FROM n;",
+    );
+    site.write(
+        "policies/db/rows.cedar",
+        "permit (principal, action == Action::\"read\", resource is db::orders)\nwhen { principal has login && resource.owner == principal.login };",
+    );
+    site.write("asuser.toml", &Site::config("statement_ms_max = 5"));
+    site.start();
+    let slow = site.ask("alice", "orders", &[("filter", "email LIKE '%nowhere%'"), ("include_count", "true")]);
+    assert_eq!((slow.status, slow.reason()), (503, "ASU-602".into()));
+    let token = site.issuer.token_for("alice");
+    let mut ids = vec![(slow.header("audit-id").unwrap().to_owned(), "ASU-602")];
+    for path in ["%1b%5b31m", "a%0d%0ab", "%22%7d%2c%7b%22index%22%3a0%7d", "%e2%80%ae", "x%00y"] {
+        let reply = site.get(&format!("/api/v2/db/_table/{path}?filter=%1b%5b2J"), &token);
+        assert!([400, 404].contains(&reply.status), "{path}");
+        ids.push((reply.header("audit-id").unwrap().to_owned(), ""));
+    }
+    assert_eq!(site.ask("alice", "orders/7", &[]).status, 200, "the next one is served");
+    site.stop();
+    let all = records(&site, &[]);
+    for (id, reason) in ids {
+        let found: Vec<_> = all.iter().filter(|record| record["audit_id"] == *id).collect();
+        assert!(
+            matches!(found.as_slice(), [record] if reason.is_empty() || record["reason"] == reason),
+            "{id}: {found:?}"
+        );
+    }
+    let tail = said(&site.command(&["audit", "tail"]));
+    assert!(tail.lines().count() >= 7 && !tail.contains('\u{1b}'), "{tail}");
+    verify(&site, &[]).unwrap();
+}
+
 /// AU-08: one log, one process.
 #[test]
 fn a_second_process_is_refused() {
@@ -337,6 +397,7 @@ fn refusals_cannot_fill_the_log() {
     assert!(limited > 100, "{statuses:?}");
     let last = (0..).map(|_| site.get_with(ORDERS, &[])).find(|reply| reply.status == 429).unwrap();
     assert_eq!((last.reason(), last.header("retry-after")), ("ASU-108".into(), Some("1")));
+    assert_eq!((last.header("x-ratelimit-limit"), last.header("x-ratelimit-remaining")), (Some("5"), Some("0")));
     assert_eq!(site.get(ORDERS, &token).status, 200);
     site.stop();
     let summaries: Vec<_> = records(&site, &[]).into_iter().filter(|record| record["kind"] == "summary").collect();

@@ -47,6 +47,10 @@ fn ask(target: route::Target, query: &str) -> Result<Ask, Problem> {
             plain("/whoami")?;
             Ask::Whoami
         }
+        route::Target::Receipt(id) => {
+            plain("a receipt")?;
+            Ask::Receipt(id)
+        }
         route::Target::Tables(service) => {
             let as_list = asuser_query::dialect::parse_listing(&parameters)?;
             Ask::Service(service, RequestTree::ListTables { as_list })

@@ -1,6 +1,6 @@
 //! Paths. Strict on purpose: a path that two programs could read in two ways is refused, not repaired.
 
-use asuser_core::{Problem, Reason, ServiceName};
+use asuser_core::{AuditId, ParseIdError, Problem, Reason, ServiceName};
 use percent_encoding::percent_decode_str;
 
 /// Where a path leads.
@@ -14,6 +14,7 @@ pub(super) struct Found {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Whoami,
+    Receipt(AuditId),
     Tables(ServiceName),
     Schema(ServiceName, String),
     Records(ServiceName, String, Option<String>),
@@ -34,6 +35,10 @@ pub(super) fn find(path: &str) -> Result<Found, Problem> {
     let names: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (template, target) = match names.as_slice() {
         ["whoami"] => ("/whoami", Target::Whoami),
+        ["audit", id, "receipt"] => {
+            let id = id.parse().map_err(|error: ParseIdError| bad(&error.to_string()))?;
+            ("/audit/{id}/receipt", Target::Receipt(id))
+        }
         ["api", "v2", "user", "session"] => return Err(not_served("log-in sessions")),
         ["api", "v2", "system" | "files" | "logs", ..] => return Err(not_served("administration and file services")),
         ["api", "v2", "api_docs"] => return Err(not_served("the OpenAPI description")),
@@ -120,6 +125,7 @@ mod tests {
         let records = |table: &str, id: Option<&str>| Target::Records("db".into(), table.into(), id.map(Into::into));
         for (path, target) in [
             ("/whoami", Target::Whoami),
+            ("/audit/aaaaaaaaaaaaaaaaaaaaaaaaaa/receipt", Target::Receipt(AuditId::from_bytes([0; 16]))),
             ("/api/v2/db/_table", Target::Tables("db".into())),
             ("/api/v2/db/_table/", Target::Tables("db".into())),
             ("/api/v2/db/_table/orders", records("orders", None)),
@@ -148,6 +154,7 @@ mod tests {
             "/api/v2/db/_table/%zz",
             "/api/v2/db/_table/%f",
             "/api/v2/db/_table/%ff",
+            "/audit/nonsense/receipt",
         ] {
             assert_eq!(find(path).unwrap_err().reason, Reason::BadRequest, "{path}");
         }
