@@ -109,7 +109,7 @@ mod tests {
         let admitted = |now| flood.admits_refusal(source, now);
         assert_eq!([admitted(0), admitted(0), admitted(0), admitted(0)], [true, true, true, false]);
         assert!(!admitted(499));
-        assert!(admitted(999) && !admitted(1000));
+        assert!(admitted(999) && admitted(1000) && !admitted(1001), "two a second");
         assert!(flood.admits_refusal(IpAddr::from([10, 0, 0, 2]), 0), "another source has a bucket of its own");
     }
 

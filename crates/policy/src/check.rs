@@ -11,7 +11,7 @@ use crate::error::{LoadError, did_you_mean};
 use crate::names;
 use crate::residual::row_attribute;
 use crate::rules::{PolicyAction, Rule, Scope, ServiceDefault};
-use crate::schema::{AttributeSchema, BUILT_IN, COLUMN_ATTRIBUTES, CONTEXT};
+use crate::schema::{ALWAYS, AttributeSchema, BUILT_IN, COLUMN_ATTRIBUTES, CONTEXT};
 use crate::text::Piece;
 
 /// What a policy is checked against.
@@ -175,7 +175,7 @@ impl Checker<'_> {
         };
         let error = match of {
             Expr::Var(Var::Principal) => {
-                let known = || self.attributes.keys().map(String::as_str).chain(BUILT_IN);
+                let known = || self.attributes.keys().map(String::as_str).chain(BUILT_IN).chain(ALWAYS);
                 self.unknown("principals have no attribute", attr, known().collect(), piece).map(|error| {
                     let fix = "map a claim to it in the configuration, or correct its name";
                     if error.suggestion.is_some() { error } else { error.suggest(fix) }

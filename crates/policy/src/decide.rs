@@ -214,10 +214,10 @@ impl Policies {
 /// Everything that a decision can depend on; policies and catalogue are those of the cache's owner. Serialised as JSON, which
 /// keeps neighbouring texts apart.
 fn cache_key(service: &ServiceName, table: &Table, asker: Asker<'_>) -> Result<[u8; 32], String> {
-    let PrincipalData { key, login, email, name, groups, attributes, .. } = asker.principal;
+    let PrincipalData { key, provider, login, email, name, groups, attributes, .. } = asker.principal;
     let actors: Vec<_> = asker.actors.iter().map(|Actor { id, assurance, .. }| (id, assurance)).collect();
     let time_s = asker.now_ms.div_euclid(1_000);
-    let facts = (service, &table.name, key, login, email, name, groups, attributes, actors, time_s);
+    let facts = (service, &table.name, key, provider, login, email, name, groups, attributes, actors, time_s);
     let bytes = serde_json::to_vec(&facts).map_err(|error| error.to_string())?;
     Ok(Sha256::digest(bytes).into())
 }

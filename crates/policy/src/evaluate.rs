@@ -231,6 +231,8 @@ impl World {
             ("login", principal.login.as_ref().map(asuser_core::Login::as_str)),
             ("email", principal.email.as_deref()),
             ("name", principal.name.as_deref()),
+            ("issuer", Some(principal.key.issuer.as_str())),
+            ("provider", Some(principal.provider.as_str())),
         ];
         let mut attributes: HashMap<_, _> = built_in
             .into_iter()

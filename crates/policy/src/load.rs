@@ -25,7 +25,7 @@ use crate::masks::masks;
 use crate::names;
 use crate::residual::{Mode, Translator, Unsupported, names_the_row};
 use crate::rules::{PolicyAction, Rule, Scope, ServiceDefault, ServiceRules};
-use crate::schema::{AttributeSchema, BUILT_IN, schema};
+use crate::schema::{ALWAYS, AttributeSchema, BUILT_IN, schema};
 use crate::sources::{PolicyFile, PolicySources, ServiceSource};
 use crate::text::{Piece, pieces, with_stack};
 
@@ -149,7 +149,9 @@ impl Loader<'_> {
 
     /// Names that would mean two things, and defaults that a database cannot have.
     fn configuration(&mut self, services: &[ServiceSource]) {
-        for name in self.attributes.keys().filter(|name| BUILT_IN.contains(&name.as_str())) {
+        for name in
+            self.attributes.keys().filter(|name| BUILT_IN.iter().chain(&ALWAYS).any(|built_in| built_in == name))
+        {
             let message = format!("the attribute `{name}` is built in: choose another name");
             self.errors.push(LoadError::new("configuration", 0, message));
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! entity Group; entity Agent; entity Table;
-//! entity User in [Group] = { login?: String, email?: String, name?: String, …the configured attributes, all optional };
+//! entity User in [Group] = { issuer: String, provider: String, login?: String, email?: String, name?: String, …the configured attributes, all optional };
 //! entity Column in [Table] = { name: String, table: String, service: String };
 //! namespace db { entity orders = { id: Long, owner: String, note?: String, … }; }
 //! action read   appliesTo { principal: User, resource: [Column, db::orders, …], context: { actor?, actor_assurance, now } };
@@ -23,11 +23,13 @@ use crate::names::{identifier, row_type};
 pub use asuser_identity::AttributeType;
 
 /// The attributes of a principal that policies may read besides `login`, `email` and `name`, which cannot be redefined. All are
-/// optional, so a policy asks `principal has team` first.
+/// optional (only `issuer` and `provider`, the configured name of who vouches, are always there), so a policy asks `principal has team` first.
 pub type AttributeSchema = BTreeMap<String, AttributeType>;
 
 /// The attributes that every principal may have.
 pub(crate) const BUILT_IN: [&str; 3] = ["login", "email", "name"];
+/// The attributes that every principal has: a group's name means nothing without who says it.
+pub(crate) const ALWAYS: [&str; 2] = ["issuer", "provider"];
 /// The attributes of a `Column`.
 pub(crate) const COLUMN_ATTRIBUTES: [&str; 3] = ["name", "table", "service"];
 /// The fields of the context; `column` is there for `unmask` only.
@@ -55,6 +57,7 @@ pub(crate) fn schema<'a>(
 fn own_namespace(rows: Vec<Json>, attributes: &AttributeSchema) -> Json {
     let mut user: Map<String, Json> = attributes.iter().map(|(name, ty)| (name.clone(), user_attribute(*ty))).collect();
     user.extend(BUILT_IN.map(|name| (name.to_owned(), user_attribute(AttributeType::String))));
+    user.extend(ALWAYS.map(|name| (name.to_owned(), json!({ "type": "String" }))));
     let column: Map<String, Json> =
         COLUMN_ATTRIBUTES.map(|name| (name.to_owned(), json!({ "type": "String" }))).into_iter().collect();
 

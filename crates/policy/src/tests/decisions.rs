@@ -54,6 +54,19 @@ fn a_forbid_wins_under_either_default() {
     assert_eq!(filter(&policies, &john, "pg", "accounts"), "true");
 }
 
+/// A group's name means nothing without who says it.
+#[test]
+fn a_policy_can_ask_who_vouches() {
+    let policies = load(&[(
+        "db",
+        "permit(principal in Group::\"hr\", action == Action::\"read\", resource is db::orders) when { principal.provider == \"idp\" };",
+    )]);
+    let own = person("ian", &["hr"]);
+    let other = PrincipalData { provider: "partner".into(), ..own.clone() };
+    assert_eq!(filter(&policies, &own, "db", "orders"), "true");
+    assert_eq!(filter(&policies, &other, "db", "orders"), "there is no table `orders` in `db` that you can reach");
+}
+
 #[test]
 fn a_forbid_that_errs_denies_under_either_default() {
     let errs = "when { principal has clearance && principal.clearance * 9223372036854775807 > 0 };";
