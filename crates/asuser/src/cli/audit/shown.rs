@@ -86,12 +86,21 @@ impl Shown {
             audit_id: leaf.audit_id().to_string(),
             email: about(Field::Email),
             actor: actor.map(|actor| actor.id.clone()),
-            released: leaf.kind == Kind::Whole && leaf.reason.is_none(),
+            released: matches!(leaf.kind, Kind::Whole | Kind::Outcome) && leaf.reason.is_none(),
             index: record.index,
             time: rfc3339(leaf.t_ms),
             kind: leaf.kind,
             person,
             facts,
+        }
+    }
+
+    /// The kind of record, in a reader's words.
+    fn outcome(&self) -> &'static str {
+        match self.kind {
+            Kind::Whole | Kind::Outcome if self.released => "answered",
+            Kind::Whole | Kind::Outcome => "refused",
+            other => other.as_str(),
         }
     }
 
@@ -157,7 +166,7 @@ impl fmt::Display for Shown {
             "{}  {}  {:<8} {person:<26} {:<16} {}",
             self.time,
             self.audit_id,
-            self.kind.as_str(),
+            self.outcome(),
             self.actor.as_deref().unwrap_or("-"),
             what.trim_start()
         );
