@@ -86,8 +86,8 @@ pub(crate) struct ServiceConfig {
     pub(crate) default: DefaultSetting,
     #[serde(default = "max_records")]
     pub(crate) max_records: u64,
-    #[serde(default = "answer_kib_max")]
-    pub(crate) answer_kib_max: usize,
+    #[serde(default = "answer_mib_max")]
+    pub(crate) answer_mib_max: usize,
     #[serde(default = "statement_ms_max")]
     pub(crate) statement_ms_max: u64,
     #[serde(default = "connections")]
@@ -159,8 +159,8 @@ impl Default for PolicyConfig {
 const fn max_records() -> u64 {
     1000
 }
-const fn answer_kib_max() -> usize {
-    256
+const fn answer_mib_max() -> usize {
+    64
 }
 const fn statement_ms_max() -> u64 {
     10_000
@@ -260,7 +260,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
         }
         for (key, ok) in [
             ("max_records (1 to 100000)", (1..=100_000).contains(&service.max_records)),
-            ("answer_kib_max (1 to 256)", (1..=256).contains(&service.answer_kib_max)),
+            ("answer_mib_max (1 to 1024)", (1..=1024).contains(&service.answer_mib_max)),
             ("statement_ms_max (1 to 600000)", (1..=600_000).contains(&service.statement_ms_max)),
             ("connections (1 to 64)", (1..=64).contains(&service.connections)),
         ] {
@@ -313,6 +313,8 @@ mod tests {
             (format!("{GOOD}{GOOD}"), "two [[service]]"),
             (format!("{GOOD}default = \"database\"\n"), "no users"),
             (format!("{GOOD}max_records = 0\n"), "range"),
+            (format!("{GOOD}answer_mib_max = 0\n"), "range"),
+            (format!("{GOOD}answer_mib_max = 1025\n"), "range"),
         ] {
             let message = parse(&text).unwrap_err().to_string();
             assert!(message.contains(word), "{text}: {message}");

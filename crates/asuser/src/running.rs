@@ -13,7 +13,7 @@ use asuser_core::{Clock, SystemClock};
 use asuser_gateway::{FloodLimits, Gateway};
 use asuser_server::{Listener, ServerLimits, TrustedProxies};
 use asuser_store::Store;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -190,7 +190,11 @@ impl Running {
                     self.loaded.store(Arc::new(fresh));
                 }
             }
-            Err(error) => tracing::error!("not reloaded, everything stays as it was: {error:#}"),
+            Err(error) => {
+                // One line: what follows it in the log is somebody else's.
+                let why = format!("{error:#}").replace('\n', " ");
+                tracing::error!("not reloaded, everything stays as it was: {why}");
+            }
         }
     }
 }
@@ -205,9 +209,17 @@ pub(crate) async fn until_asked_to_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// SIGHUP from here on asks for a reload; before, it would end the process.
+pub(crate) fn hang_ups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
 /// The same, and reloads at SIGHUP.
-pub(crate) async fn until_asked_to_stop_or_reload(running: &Running, path: &Path) -> anyhow::Result<()> {
-    let mut hang_up = signal(SignalKind::hangup())?;
+pub(crate) async fn until_asked_to_stop_or_reload(
+    running: &Running,
+    path: &Path,
+    mut hang_up: Signal,
+) -> anyhow::Result<()> {
     let reloads = async {
         while hang_up.recv().await.is_some() {
             running.reload(path).await;

@@ -94,7 +94,7 @@ async fn service(loaded: &Loaded, config: &ServiceConfig) -> anyhow::Result<Serv
     };
     let limits = ServiceLimits {
         max_records: config.max_records,
-        bytes_max: config.answer_kib_max * 1024,
+        bytes_max: config.answer_mib_max * 1024 * 1024,
         time_ms_max: config.statement_ms_max,
     };
     let catalog = catalog(&config.name, &*connector).await;

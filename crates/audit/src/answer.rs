@@ -2,6 +2,8 @@
 
 use asuser_core::{AuditId, Problem, RequestId};
 
+use crate::ReleasedStream;
+
 /// An answer whose record is durable, or a problem. Made only by [`crate::Entry::finish`].
 ///
 /// ```compile_fail,E0451
@@ -23,7 +25,16 @@ pub struct Opened {
     /// The request's name.
     pub request_id: RequestId,
     /// The body, rendered by the face that asked, or why there is none.
-    pub result: Result<Vec<u8>, Problem>,
+    pub result: Result<Released, Problem>,
+}
+
+/// A body whose record is durable.
+#[derive(Debug)]
+pub enum Released {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// Piece by piece, each with a record of its own.
+    Stream(Box<ReleasedStream>),
 }
 
 impl Answer {

@@ -11,9 +11,10 @@ use asuser_delegation::Delegation;
 use asuser_identity::Verified;
 use asuser_query::Plan;
 
+use crate::intent::Content;
 use crate::receipt::Places;
 use crate::record::{Known, Recorded};
-use crate::{Answer, Body, Intent, Opened, Unreleased};
+use crate::{Answer, Body, Intent, Opened, Released, ReleasedStream, Unreleased};
 
 /// What is known of a request before anything is looked at.
 #[derive(Debug, Clone)]
@@ -85,7 +86,7 @@ impl Audit {
             plan: None,
         };
         // Without random bytes there is no id: the entry ends as a fault, and nothing is answered.
-        Entry { id: AuditId::random().ok(), audit: Arc::clone(self), who: None, known, ended: false }
+        Entry { id: AuditId::random().ok(), audit: Arc::clone(self), who: None, known, ended: false, counted: None }
     }
     /// Records that a configuration came into force.
     ///
@@ -155,19 +156,28 @@ impl Audit {
 /// One request in the log. Dropped before its end (the caller went away), it records just that.
 ///
 /// ```compile_fail,E0451
+/// // Law 7: nobody begins an entry but the audit.
 /// fn forge(id: Option<asuser_core::AuditId>) -> asuser_audit::Entry {
-///     asuser_audit::Entry { id }
+///     asuser_audit::Entry { id, audit: todo!(), who: None, known: todo!(), ended: true, counted: None }
 /// }
 /// ```
 pub struct Entry {
     id: Option<AuditId>,
-    audit: Arc<Audit>,
+    pub(crate) audit: Arc<Audit>,
     who: Option<Arc<Who>>,
-    known: Known,
-    ended: bool,
+    pub(crate) known: Known,
+    pub(crate) ended: bool,
+    counted: Option<OnEnd>,
 }
 
+/// Told once how an entry has ended.
+type OnEnd = Box<dyn FnOnce(Result<(), Reason>) + Send + Sync>;
+
 impl Entry {
+    /// Has this told how the entry ends: a stream long after its answer was given. It learns the reason, and nothing else.
+    pub fn on_end(&mut self, told: impl FnOnce(Result<(), Reason>) + Send + Sync + 'static) {
+        self.counted = Some(Box::new(told));
+    }
     /// A provider vouches for this principal. Their `who` record is durable when this returns, so that whatever becomes of the
     /// request, a dropped one too, its record can name them, and an erasure reaches it.
     ///
@@ -233,19 +243,22 @@ impl Entry {
         self.own_answer(face(verified, delegation))
     }
 
-    /// Ends the entry. The record is durable before there is an answer; if it cannot be, the answer is that (law 7).
-    pub async fn finish(mut self, outcome: Outcome) -> Answer {
+    /// Ends the entry. The record is durable before there is an answer; if it cannot be, the answer is that (law 7). A long answer
+    /// takes the entry along, and ends it when it ends itself.
+    pub async fn finish(self, outcome: Outcome) -> Answer {
+        let (id, request_id) = (self.id, self.known.facts.request_id.clone());
         let result = self.record(outcome).await;
         let audit_id = match &result {
             Err(problem) if problem.reason == Reason::AuditUnavailable => None,
-            _ => self.id,
+            _ => id,
         };
-        Answer::new(Opened { audit_id, request_id: self.known.facts.request_id.clone(), result })
+        Answer::new(Opened { audit_id, request_id, result })
     }
 
-    async fn record(&mut self, outcome: Outcome) -> Result<Vec<u8>, Problem> {
-        let no_id = || Problem::new(Reason::Internal, "the audit entry has no id, so nothing is answered");
-        let id = self.id.ok_or_else(no_id)?;
+    async fn record(mut self, outcome: Outcome) -> Result<Released, Problem> {
+        let Some(id) = self.id else {
+            return self.refuse(Problem::new(Reason::Internal, "the audit entry has no id, so nothing is answered"));
+        };
         let key = match (&self.who, &self.known.established) {
             (Some(who), _) => Arc::clone(&who.key),
             // Under the subject's own key, so that an erasure reaches this record too.
@@ -253,37 +266,64 @@ impl Entry {
                 Ok(key) => key,
                 Err(error) => {
                     self.ended = true;
-                    return Err(error.problem());
+                    return self.refuse(error.problem());
                 }
             },
             (None, None) => self.audit.log.day_key(),
         };
-        let (draft, result) = match outcome {
-            Outcome::Released(unreleased) if unreleased.entry == id => {
-                let leaf = self.known.released(self.leaf(id), &unreleased);
-                let personal = self.known.personal(unreleased.database.as_ref());
-                (self.draft(leaf, personal, key), Ok(unreleased))
-            }
+        let outcome = match outcome {
             // Cannot happen while a pipeline ends the entry that it began; closed all the same.
-            Outcome::Released(_) => {
-                let problem = Problem::new(Reason::Internal, "the result belongs to another request");
-                (self.draft(self.known.refused(self.leaf(id), &problem), self.known.personal(None), key), Err(problem))
+            Outcome::Released(unreleased) if unreleased.entry != id => {
+                Outcome::Refused(Problem::new(Reason::Internal, "the result belongs to another request"))
+            }
+            outcome => outcome,
+        };
+        let (leaf, personal, result) = match outcome {
+            Outcome::Released(unreleased) => {
+                let Unreleased { facts, rows, database, payload: Body(content), .. } = unreleased;
+                let body = match content {
+                    Content::Whole(body) => body,
+                    Content::Long(long) => {
+                        let stream = ReleasedStream::begin(self, id, key, long, database).await?;
+                        return Ok(Released::Stream(Box::new(stream)));
+                    }
+                };
+                let database = database.as_ref();
+                let leaf = self.known.released(self.leaf(Kind::Whole, id, 0), &facts, rows, database, &body);
+                (leaf, self.known.personal(database), Ok(body))
             }
             Outcome::Refused(problem) => {
-                (self.draft(self.known.refused(self.leaf(id), &problem), self.known.personal(None), key), Err(problem))
+                let leaf = self.known.refused(self.leaf(Kind::Whole, id, 0), &problem);
+                (leaf, self.known.personal(None), Err(problem))
             }
         };
-        let pending = self.audit.log.append(vec![draft]);
+        let pending = self.audit.log.append(vec![self.draft(leaf, personal, key)]);
         // Queued: whatever happens to this future now, the record will be written.
         self.ended = true;
-        pending.await.map_err(|error| error.problem())?;
-        result.map(Unreleased::into_body)
+        let result = match pending.await {
+            Ok(_) => result.map(Released::Whole),
+            Err(error) => Err(error.problem()),
+        };
+        self.count(result.as_ref().map(drop).map_err(|problem| problem.reason));
+        result
+    }
+
+    fn refuse(&mut self, problem: Problem) -> Result<Released, Problem> {
+        self.count(Err(problem.reason));
+        Err(problem)
+    }
+
+    pub(crate) fn count(&mut self, ended: Result<(), Reason>) {
+        if let Some(told) = self.counted.take() {
+            told(ended);
+        }
     }
 
     /// Ends an entry that is counted instead of recorded.
     #[must_use]
     pub fn suppress(mut self, problem: Problem) -> Answer {
         self.ended = true;
+        self.count(Err(problem.reason));
         let now_ms = self.audit.clock.now_ms();
         let mut suppressed = self.audit.suppressed();
         if suppressed.count == 0 {
@@ -296,10 +336,10 @@ impl Entry {
         Answer::new(Opened { audit_id: None, request_id: self.known.facts.request_id.clone(), result: Err(problem) })
     }
 
-    fn leaf(&self, id: AuditId) -> Leaf {
-        Leaf::new(Kind::Whole, id, 0, self.audit.clock.now_ms())
+    pub(crate) fn leaf(&self, kind: Kind, id: AuditId, n: u32) -> Leaf {
+        Leaf::new(kind, id, n, self.audit.clock.now_ms())
     }
-    fn draft(&self, mut leaf: Leaf, personal: Personal, key: Arc<SubjectKey>) -> Draft {
+    pub(crate) fn draft(&self, mut leaf: Leaf, personal: Personal, key: Arc<SubjectKey>) -> Draft {
         leaf.who = self.who.as_ref().map(|who| who.at);
         Draft::with_personal(leaf, key, personal)
     }
@@ -309,12 +349,14 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let Some(id) = self.id.filter(|_| !self.ended) else { return };
         let problem = Problem::new(Reason::Cancelled, "the caller went away");
+        self.count(Err(problem.reason));
         if self.who.is_none() {
             // Their key cannot be waited for here, and under the key of the day an erasure would not reach the name.
             self.known.established = None;
         }
         let key = self.who.as_ref().map_or_else(|| self.audit.log.day_key(), |who| Arc::clone(&who.key));
-        let draft = self.draft(self.known.refused(self.leaf(id), &problem), self.known.personal(None), key);
+        let draft =
+            self.draft(self.known.refused(self.leaf(Kind::Whole, id, 0), &problem), self.known.personal(None), key);
         self.audit.log.submit(vec![draft]);
     }
 }

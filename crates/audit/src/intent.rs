@@ -1,8 +1,11 @@
 //! A plan under an entry, and what came of it.
 
-use asuser_core::{AuditId, DatabaseIdentity, Records};
+use std::fmt;
+
+use asuser_core::{AuditId, DatabaseIdentity, Records, Totals};
 use asuser_query::{Listing, Plan, Read};
 
+use crate::Rest;
 use crate::record::{PlanFacts, Recorded};
 
 /// A plan that may run, since its entry exists. The only thing a connector takes, so plan, principal and entry cannot differ.
@@ -33,19 +36,45 @@ pub struct Unreleased<P> {
     pub(crate) facts: PlanFacts,
     pub(crate) rows: u64,
     pub(crate) database: Option<DatabaseIdentity>,
-    payload: P,
+    pub(crate) payload: P,
 }
 
 /// Records with the plan that asked for them, not rendered yet.
-#[derive(Debug)]
 pub struct ReadResult {
     plan: Plan<Read>,
     records: Records,
+    rest: Option<Box<dyn Rest>>,
+}
+
+/// How a face writes records: what stands before and after them. Plain functions, which can capture nothing and so carry nothing
+/// out.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordsFace {
+    /// Before the first record.
+    pub opening: fn(&Plan<Read>) -> Vec<u8>,
+    /// After the last one.
+    pub closing: fn(&Plan<Read>, &Totals) -> Vec<u8>,
 }
 
 /// A rendered body.
-#[derive(Debug)]
-pub struct Body(pub(crate) Vec<u8>);
+pub struct Body(pub(crate) Content);
+
+pub(crate) enum Content {
+    Whole(Vec<u8>),
+    Long(Box<Long>),
+}
+
+/// A body that is longer than one segment.
+pub(crate) struct Long {
+    /// How it begins.
+    pub(crate) first: Vec<u8>,
+    /// How many records end there.
+    pub(crate) rows: u64,
+    pub(crate) count: Option<u64>,
+    pub(crate) plan: Plan<Read>,
+    pub(crate) closing: fn(&Plan<Read>, &Totals) -> Vec<u8>,
+    pub(crate) rest: Box<dyn Rest>,
+}
 
 impl<A> Intent<A> {
     pub(crate) const fn new(entry: AuditId, plan: Plan<A>) -> Self {
@@ -67,32 +96,64 @@ impl Intent<Read> {
     /// What the database gave, and who it says has asked.
     #[must_use]
     pub fn complete(self, records: Records, database: DatabaseIdentity) -> Unreleased<ReadResult> {
+        self.came(records, None, database)
+    }
+    /// How a long answer begins, where the rest comes from, and who the database says has asked.
+    #[must_use]
+    pub fn begun(self, first: Records, rest: Box<dyn Rest>, database: DatabaseIdentity) -> Unreleased<ReadResult> {
+        self.came(first, Some(rest), database)
+    }
+    fn came(self, records: Records, rest: Option<Box<dyn Rest>>, database: DatabaseIdentity) -> Unreleased<ReadResult> {
         Unreleased {
             entry: self.entry,
             facts: self.plan.facts(),
             rows: records.rows,
             database: Some(database),
-            payload: ReadResult { plan: self.plan, records },
+            payload: ReadResult { plan: self.plan, records, rest },
         }
     }
 }
 
 impl Unreleased<ReadResult> {
-    /// How many records came back: for [`asuser_core::Reason::NoSuchRecord`].
+    /// Whether no record came back: for [`asuser_core::Reason::NoSuchRecord`].
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.rows == 0
+        // A long answer may begin with a part of its first record.
+        self.rows == 0 && self.payload.rest.is_none()
     }
-    /// Renders the body. A plain function, which can capture nothing and so carry nothing out.
+    /// Whether more records matched than the plan asked for: with a plan for one record, its key was not a key.
     #[must_use]
-    pub fn render(self, face: fn(&Plan<Read>, Records) -> Vec<u8>) -> Unreleased<Body> {
-        let body = face(&self.payload.plan, self.payload.records);
+    pub const fn has_more(&self) -> bool {
+        self.payload.records.more
+    }
+    /// Whether it is longer than one segment, so that it can only be streamed.
+    #[must_use]
+    pub const fn is_long(&self) -> bool {
+        self.payload.rest.is_some()
+    }
+    /// Renders the body.
+    #[must_use]
+    pub fn render(self, face: RecordsFace) -> Unreleased<Body> {
+        let ReadResult { plan, records, rest } = self.payload;
+        let mut body = (face.opening)(&plan);
+        body.extend_from_slice(&records.json);
+        let content = match rest {
+            Some(rest) => {
+                let (rows, count, closing) = (records.rows, records.count, face.closing);
+                Content::Long(Box::new(Long { first: body, rows, count, plan, closing, rest }))
+            }
+            None => {
+                let totals = Totals { rows: records.rows, more: records.more, count: records.count };
+                body.extend_from_slice(&(face.closing)(&plan, &totals));
+                Content::Whole(body)
+            }
+        };
         Unreleased {
             entry: self.entry,
             facts: self.facts,
             rows: self.rows,
             database: self.database,
-            payload: Body(body),
+            payload: Body(content),
         }
     }
 }
@@ -102,18 +163,28 @@ impl Intent<Listing> {
     #[must_use]
     pub fn render(self, face: fn(&Plan<Listing>) -> Vec<u8>) -> Unreleased<Body> {
         let body = face(&self.plan);
-        Unreleased { entry: self.entry, facts: self.plan.facts(), rows: 0, database: None, payload: Body(body) }
+        let payload = Body(Content::Whole(body));
+        Unreleased { entry: self.entry, facts: self.plan.facts(), rows: 0, database: None, payload }
     }
 }
 
 impl Unreleased<Body> {
     pub(crate) fn of_identity(entry: AuditId, body: Vec<u8>) -> Self {
-        Self { entry, facts: PlanFacts::default(), rows: 0, database: None, payload: Body(body) }
+        let payload = Body(Content::Whole(body));
+        Self { entry, facts: PlanFacts::default(), rows: 0, database: None, payload }
     }
-    pub(crate) fn body(&self) -> &[u8] {
-        &self.payload.0
+}
+
+impl fmt::Debug for ReadResult {
+    /// Without the records.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadResult").field("plan", &self.plan).finish_non_exhaustive()
     }
-    pub(crate) fn into_body(self) -> Vec<u8> {
-        self.payload.0
+}
+
+impl fmt::Debug for Body {
+    /// Without the records.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").finish_non_exhaustive()
     }
 }

@@ -6,7 +6,6 @@ use asuser_query::{Listing, Plan, Read};
 use sha2::Digest as _;
 
 use crate::entry::{RequestFacts, VersionDigests};
-use crate::{Body, Unreleased};
 
 /// What of a plan goes into the record.
 #[derive(Debug, Clone, Default)]
@@ -70,16 +69,40 @@ pub(crate) struct Known {
 
 impl Known {
     /// The leaf of a request that was answered with data.
-    pub(crate) fn released(&self, leaf: Leaf, result: &Unreleased<Body>) -> Leaf {
-        let body = result.body();
+    pub(crate) fn released(
+        &self,
+        leaf: Leaf,
+        facts: &PlanFacts,
+        rows: u64,
+        database: Option<&DatabaseIdentity>,
+        body: &[u8],
+    ) -> Leaf {
         Leaf {
-            kind: Kind::Whole,
-            rows: Some(result.rows),
+            rows: Some(rows),
             bytes: Some(body.len() as u64),
             body: Some(Digest(sha2::Sha256::digest(body).into())),
-            run_as: result.database.as_ref().map(|database| database.mode.to_owned()),
+            run_as: database.map(|database| database.mode.to_owned()),
             status: Some(200),
-            ..self.common(leaf, Some(&result.facts))
+            ..self.common(leaf, Some(facts))
+        }
+    }
+    /// The leaf of a long answer that begins.
+    pub(crate) fn intended(&self, leaf: Leaf) -> Leaf {
+        self.common(leaf, self.plan.as_ref())
+    }
+    /// The leaf of a long answer that has ended, or was broken off.
+    pub(crate) fn ended(
+        &self,
+        leaf: Leaf,
+        database: Option<&DatabaseIdentity>,
+        status: u16,
+        problem: Option<&Problem>,
+    ) -> Leaf {
+        Leaf {
+            run_as: database.map(|database| database.mode.to_owned()),
+            status: Some(status),
+            reason: problem.map(|problem| problem.reason.code().to_owned()),
+            ..self.common(leaf, self.plan.as_ref())
         }
     }
     /// The leaf of a request that was refused, or failed after it was sealed.

@@ -51,6 +51,10 @@ impl Budget {
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
+    /// When its time is up.
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
     /// Cancelled, or out of time.
     pub(crate) fn is_spent(&self) -> bool {
         self.is_cancelled() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)

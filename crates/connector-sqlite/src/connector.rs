@@ -7,6 +7,7 @@ use asuser_connector::{Connector, ConnectorError, Running};
 use asuser_core::Catalog;
 use asuser_query::Read;
 
+use crate::handover::Got;
 use crate::{SqliteConnector, SqliteError};
 
 impl Connector for SqliteConnector {
@@ -16,8 +17,10 @@ impl Connector for SqliteConnector {
 
     fn read(&self, intent: Intent<Read>) -> Running<'_, Unreleased<ReadResult>> {
         Box::pin(async move {
-            let (records, identity) = self.run(intent.plan().spec()).await?;
-            Ok(intent.complete(records, identity))
+            Ok(match self.run(intent.plan().spec()).await? {
+                (Got::Whole(records), identity) => intent.complete(records, identity),
+                (Got::Long(first, rest), identity) => intent.begun(first, Box::new(rest), identity),
+            })
         })
     }
 }

@@ -9,6 +9,7 @@ mod connect;
 mod connector;
 mod error;
 mod functions;
+mod handover;
 mod permit;
 mod pool;
 mod print;
@@ -21,10 +22,11 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use asuser_core::{Catalog, DatabaseIdentity, ReadSpec, Records, ServiceName, Table};
+use asuser_core::{Catalog, DatabaseIdentity, ReadSpec, ServiceName, Table};
 
 use crate::catalog::Known;
 use crate::connect::Budget;
+use crate::handover::Got;
 use crate::pool::Pool;
 use crate::rows::Shape;
 
@@ -115,15 +117,15 @@ impl SqliteConnector {
         Ok(catalog)
     }
 
-    /// Runs a read. Dropping the future cancels it, and its connection serves nobody else.
+    /// Runs a read. Dropping the future, or the rest of a long result, cancels it, and its connection serves nobody else.
     ///
     /// Stays inside this crate: the only way in is the connector's trait, whose one argument is an intent.
-    pub(crate) async fn run(&self, spec: &ReadSpec) -> Result<(Records, DatabaseIdentity), SqliteError> {
+    pub(crate) async fn run(&self, spec: &ReadSpec) -> Result<(Got, DatabaseIdentity), SqliteError> {
         let statement = Arc::new(print::statement(spec)?);
         let shape = Arc::new(Shape::of(spec));
         // One deadline for all of it.
         let budget = Budget::new(Arc::clone(&self.path), spec.time_ms_max);
-        let records = match self.attempt(&statement, &shape, &budget).await {
+        let got = match self.attempt(&statement, &shape, &budget).await {
             // The schema's counter moves with every change of it; the plan still holds if its own table is the same.
             Err(SqliteError::SchemaChanged) => {
                 self.refresh(budget.clone()).await?;
@@ -131,7 +133,7 @@ impl SqliteConnector {
             }
             other => other?,
         };
-        Ok((records, DatabaseIdentity { mode: "filter", user: None }))
+        Ok((got, DatabaseIdentity { mode: "filter", user: None }))
     }
 
     async fn attempt(
@@ -139,13 +141,13 @@ impl SqliteConnector {
         statement: &Arc<print::Statement>,
         shape: &Arc<Shape>,
         budget: &Budget,
-    ) -> Result<Records, SqliteError> {
+    ) -> Result<Got, SqliteError> {
         let schema_version = self.schema_version_of(&statement.table)?;
         let (statement, shape) = (Arc::clone(statement), Arc::clone(shape));
-        let read = move |connected: &mut connect::Connected, budget: &Budget| {
-            rows::read(connected, &statement, &shape, schema_version, budget)
+        let read = move |connected: &mut connect::Connected, budget: &Budget, outlet: &mut handover::Outlet| {
+            rows::read(connected, &statement, &shape, schema_version, budget, outlet)
         };
-        self.pool.run(budget.clone(), read).await
+        self.pool.read(budget.clone(), read).await
     }
 
     /// The schema version at which the plan's table was seen; refused where the table is not the one in the catalogue.

@@ -1,14 +1,17 @@
-//! Threads that own a connection each, and a queue of bounded length before them. In: a piece of work. Out: its result.
-//! Refuses work when the queue is full. A connection whose work failed in any way is closed; the next work opens another.
+//! Threads that own a connection each, and a queue of bounded length before them. In: a piece of work. Out: its result, or how it
+//! begins while the thread goes on with the rest. Refuses work when the queue is full. A connection whose work failed in any way is closed; the next work opens another.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use asuser_core::Records;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::connect::{Budget, Connected, unpoisoned};
+use crate::handover::{Got, Outlet};
 use crate::permit::Permit;
 use crate::{SqliteError, SqliteOptions};
 
@@ -21,8 +24,15 @@ pub(crate) struct Pool {
     waiting_max: usize,
 }
 
-/// Cancels the work when the future that waits for it is dropped.
-struct CancelOnDrop(Option<Budget>);
+/// Cancels the work when whoever waits for it is dropped.
+#[derive(Debug)]
+pub(crate) struct CancelOnDrop(Option<Budget>);
+
+impl CancelOnDrop {
+    pub(crate) fn of(budget: &Budget) -> Self {
+        Self(Some(budget.clone()))
+    }
+}
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
@@ -54,22 +64,54 @@ impl Pool {
         W: FnOnce(&mut Connected, &Budget) -> Result<T, SqliteError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let mut guard = CancelOnDrop(Some(budget.clone()));
-        let task: Task = Box::new(move |options, slot| {
+        let guard = CancelOnDrop::of(&budget);
+        self.queue(Box::new(move |options, slot| {
             let result = attempt(options, slot, &budget, work);
             if reply.send(result).is_err() {
                 // Nobody waits any more: what is left on the connection serves nobody else.
                 *slot = None;
             }
-        });
+        }))?;
+        answered(guard, answer).await
+    }
+
+    /// Runs a read on a connection. Its result is there as soon as it is known whether it is a long one; the thread then goes
+    /// on as its segments are taken. Dropping the future, or the rest of a long result, cancels it.
+    pub(crate) async fn read<W>(&self, budget: Budget, work: W) -> Result<Got, SqliteError>
+    where
+        W: FnOnce(&mut Connected, &Budget, &mut Outlet) -> Result<Records, SqliteError> + Send + 'static,
+    {
+        let (first, answer) = oneshot::channel();
+        let guard = CancelOnDrop::of(&budget);
+        let mut outlet = Outlet::new(Handle::current(), budget.clone(), first);
+        self.queue(Box::new(move |options, slot| {
+            let result = attempt(options, slot, &budget, |connected, budget| {
+                let last = work(connected, budget, &mut outlet)?;
+                // While whoever reads it can still go away: the connection then serves nobody else.
+                outlet.end(last)
+            });
+            if let Err(error) = result {
+                outlet.fail(error);
+            }
+        }))?;
+        answered(guard, answer).await
+    }
+
+    fn queue(&self, task: Task) -> Result<(), SqliteError> {
         self.tasks.try_send(task).map_err(|error| match error {
             TrySendError::Full(_) => SqliteError::Busy { waiting_max: self.waiting_max },
             TrySendError::Disconnected(_) => SqliteError::Internal("the pool has no threads".to_owned()),
-        })?;
-        let result = answer.await.map_err(|_| SqliteError::Internal("the pool gave no answer".to_owned()));
-        guard.0 = None;
-        result?
+        })
     }
+}
+
+async fn answered<T>(
+    mut guard: CancelOnDrop,
+    answer: oneshot::Receiver<Result<T, SqliteError>>,
+) -> Result<T, SqliteError> {
+    let result = answer.await.map_err(|_| SqliteError::Internal("the pool gave no answer".to_owned()));
+    guard.0 = None;
+    result?
 }
 
 /// A thread's life.

@@ -8,6 +8,7 @@ mod index;
 mod mask;
 mod pool;
 mod rows;
+mod streams;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+use crate::handover::Got;
 use crate::{SqliteConnector, SqliteError, SqliteOptions};
 
 /// A file made by a script, and the connector that serves it.
@@ -46,11 +48,19 @@ impl Fixture {
         Arc::clone(self.catalog.table(name).unwrap())
     }
     pub(crate) async fn read(&self, spec: &ReadSpec) -> Result<Records, SqliteError> {
-        self.connector.run(spec).await.map(|(records, _)| records)
+        run(&self.connector, spec).await
     }
     /// The records as JSON values.
     pub(crate) async fn json(&self, spec: &ReadSpec) -> serde_json::Value {
         parsed(&self.read(spec).await.unwrap())
+    }
+}
+
+/// A read to its end, a long one too.
+pub(crate) async fn run(connector: &SqliteConnector, spec: &ReadSpec) -> Result<Records, SqliteError> {
+    match connector.run(spec).await?.0 {
+        Got::Whole(records) => Ok(records),
+        Got::Long(first, rest) => rest.join(first).await,
     }
 }
 

@@ -27,7 +27,10 @@ pub use ids::{
 pub use mask::MaskKind;
 pub use principal::{Actor, Assurance, AttributeValue, PrincipalData, PrincipalKey};
 pub use problem::{Problem, Reason};
-pub use read::{ColumnAccess, DatabaseIdentity, OrderTerm, OutputColumn, ReadSpec, Records, TableRef};
+pub use read::{
+    ColumnAccess, DatabaseIdentity, End, OrderTerm, OutputColumn, ReadSpec, Records, SEGMENT_BYTES_MAX, Segment,
+    TableRef, Totals,
+};
 pub use request::{Fields, Order, ReadRequest, RecordKey, RequestTree};
 pub use secret::Secret;
 pub use value::{Literal, Value};

@@ -27,9 +27,9 @@ pub struct ReadSpec {
     pub count: bool,
     /// Give the bare values of the first output column instead of records (several: a text `(a,b)`).
     pub as_list: bool,
-    /// At most this many bytes of JSON; beyond it the read fails with [`crate::Reason::AnswerTooLarge`].
+    /// At most this many bytes of JSON in all; beyond it the read fails with [`crate::Reason::AnswerTooLarge`].
     pub bytes_max: usize,
-    /// At most this long in the database.
+    /// At most this long in the database, the time included in which the records of a long answer wait to be taken.
     pub time_ms_max: u64,
 }
 
@@ -91,11 +91,43 @@ pub struct OrderTerm {
     pub nulls_first: Option<bool>,
 }
 
-/// Records as JSON, ready to stand between the brackets of an array.
+/// The most bytes of JSON that a connector gives at once. An answer within it comes whole, a longer one in segments.
+pub const SEGMENT_BYTES_MAX: usize = 256 * 1024;
+
+/// Records as JSON, ready to stand between the brackets of an array: all of them, or how a longer answer begins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Records {
     /// `{…},{…}`: UTF-8 JSON values, comma between, no brackets.
     pub json: Vec<u8>,
+    /// How many end in it.
+    pub rows: u64,
+    /// More exist beyond the limit. Known at the end of a longer answer only.
+    pub more: bool,
+    /// All records that this caller can see and the condition matches, if asked for.
+    pub count: Option<u64>,
+}
+
+/// What follows in a longer answer. It continues where the segment before ended, inside of a record too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// UTF-8 JSON, cut at any byte: at most [`SEGMENT_BYTES_MAX`].
+    pub json: Vec<u8>,
+    /// How many records end in it.
+    pub rows: u64,
+    /// The last one says whether more records exist beyond the limit.
+    pub end: Option<End>,
+}
+
+/// The end of a longer answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// More records exist beyond the limit.
+    pub more: bool,
+}
+
+/// What an envelope says of the records in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
     /// How many.
     pub rows: u64,
     /// More exist beyond the limit.

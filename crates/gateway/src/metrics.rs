@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use asuser_audit::Outcome;
 use asuser_core::Reason;
 
-/// Answers since the start, by outcome.
+/// Answers since the start, by how they ended.
 #[derive(Debug)]
 pub struct Metrics {
     released: AtomicU64,
@@ -28,12 +27,10 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn count(&self, outcome: &Outcome) {
-        let counter = match outcome {
-            Outcome::Released(_) => Some(&self.released),
-            Outcome::Refused(problem) => {
-                Reason::ALL.iter().zip(&self.refused).find_map(|(reason, at)| (*reason == problem.reason).then_some(at))
-            }
+    pub(crate) fn count(&self, ended: Result<(), Reason>) {
+        let counter = match ended {
+            Ok(()) => Some(&self.released),
+            Err(why) => Reason::ALL.iter().zip(&self.refused).find_map(|(reason, at)| (*reason == why).then_some(at)),
         };
         if let Some(counter) = counter {
             counter.fetch_add(1, Ordering::Relaxed);

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use asuser_audit::{Answer, Audit, Body, Entry, Outcome, RequestFacts, Unreleased};
-use asuser_core::{AuditId, Clock, Problem, Reason, Records, RequestTree, Secret, ServiceName};
+use asuser_audit::{Answer, Audit, Body, Entry, Outcome, RecordsFace, RequestFacts, Unreleased};
+use asuser_core::{AuditId, Clock, Problem, Reason, RequestTree, Secret, ServiceName};
 use asuser_delegation::{Action, Delegation};
 use asuser_identity::{Credential, Verified};
-use asuser_query::{Listing, Plan, Read};
+use asuser_query::{Listing, Plan};
 
 use crate::limits::Flood;
 use crate::{FloodLimits, Metrics, State};
@@ -28,6 +28,8 @@ pub struct Request {
     pub ask: Result<Ask, Problem>,
     /// How the face writes answers.
     pub face: Face,
+    /// Whether an answer that breaks off can be told from a whole one on this connection, so that a long one may be streamed.
+    pub takes_streams: bool,
 }
 
 /// What is asked.
@@ -44,7 +46,7 @@ pub enum Ask {
 #[derive(Clone, Copy)]
 pub struct Face {
     /// Records.
-    pub records: fn(&Plan<Read>, Records) -> Vec<u8>,
+    pub records: RecordsFace,
     /// What may be known of the catalogue.
     pub listing: fn(&Plan<Listing>) -> Vec<u8>,
     /// The caller's own identity.
@@ -57,20 +59,14 @@ pub struct Gateway {
     audit: Arc<Audit>,
     clock: Arc<dyn Clock>,
     flood: Flood,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 impl Gateway {
     /// Puts the parts together.
     #[must_use]
     pub fn new(state: State, audit: Arc<Audit>, clock: Arc<dyn Clock>, flood: FloodLimits) -> Self {
-        Self {
-            state: ArcSwap::from_pointee(state),
-            flood: Flood::new(flood),
-            audit,
-            clock,
-            metrics: Metrics::default(),
-        }
+        Self { state: ArcSwap::from_pointee(state), flood: Flood::new(flood), audit, clock, metrics: Arc::default() }
     }
     /// What decides now.
     #[must_use]
@@ -83,7 +79,7 @@ impl Gateway {
     }
     /// Counters.
     #[must_use]
-    pub const fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
     /// The audit.
@@ -97,11 +93,12 @@ impl Gateway {
         let state = self.state.load_full();
         let source = request.facts.source;
         let mut entry = self.audit.begin(request.facts.clone(), state.digests);
+        let metrics = Arc::clone(&self.metrics);
+        entry.on_end(move |ended| metrics.count(ended));
         let outcome = match self.run(&state, &mut entry, request).await {
             Ok(unreleased) => Outcome::Released(unreleased),
             Err(problem) => Outcome::Refused(problem),
         };
-        self.metrics.count(&outcome);
         if !entry.is_identified() && !self.flood.admits_refusal(source, self.clock.now_ms()) {
             return entry.suppress(too_many_requests(self.flood.burst()));
         }
@@ -136,6 +133,12 @@ impl Gateway {
                 let unreleased = service.connector.read(intent).await?;
                 if single && unreleased.is_empty() {
                     return Err(no_such_record());
+                }
+                if single && unreleased.has_more() {
+                    return Err(ambiguous_key());
+                }
+                if unreleased.is_long() && !request.takes_streams {
+                    return Err(no_stream());
                 }
                 Ok(unreleased.render(request.face.records))
             }
@@ -193,4 +196,18 @@ fn not_ready(name: &ServiceName) -> Problem {
 
 fn no_such_record() -> Problem {
     Problem::new(Reason::NoSuchRecord, "there is no such record that you may see")
+}
+
+fn ambiguous_key() -> Problem {
+    let message = "more than one record has this `id_field` value: ask for a list with a `filter` instead";
+    Problem::new(Reason::BadKey, message)
+}
+
+fn no_stream() -> Problem {
+    let kib = asuser_core::SEGMENT_BYTES_MAX / 1024;
+    let message = format!(
+        "the answer is larger than {kib} KiB, and HTTP/1.0 cannot show whether all of it came: use HTTP/1.1, or ask for fewer \
+         fields or a smaller `limit`"
+    );
+    Problem::new(Reason::AnswerTooLarge, message)
 }

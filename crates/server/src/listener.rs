@@ -2,16 +2,18 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use asuser_audit::Answer;
-use asuser_core::Reason;
+use asuser_audit::{Answer, Released, ReleasedStream};
+use asuser_core::{Problem, Reason};
 use asuser_gateway::Gateway;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
@@ -125,9 +127,10 @@ async fn serve_connection(
     limits: ServerLimits,
     mut stop: watch::Receiver<bool>,
 ) {
+    let (deadline, mut until) = watch::channel(None);
     let service = service_fn(move |request: Request<Incoming>| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(respond(&shared, peer, request).await) }
+        let (shared, deadline) = (Arc::clone(&shared), deadline.clone());
+        async move { Ok::<_, Infallible>(respond(&shared, peer, request, deadline).await) }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
@@ -137,27 +140,101 @@ async fn serve_connection(
         .half_close(false);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                return;
+            }
+            () = stopped(&mut stop), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            // Whoever reads too slowly is cut off: the body would not be asked again before there is room for it.
+            () = passed(&mut until) => return,
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
     }
 }
 
-async fn respond(shared: &Shared, peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// Ends when the stream that is being sent should have ended.
+async fn passed(until: &mut watch::Receiver<Option<Instant>>) {
+    loop {
+        let deadline = *until.borrow_and_update();
+        let changed = async {
+            // Nobody is left who could send a stream.
+            if until.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        match deadline {
+            None => changed.await,
+            Some(deadline) => tokio::select! {
+                () = tokio::time::sleep_until(deadline.into()) => return,
+                () = changed => {}
+            },
+        }
+    }
+}
+
+/// What is written: a whole body, or a stream.
+type Content = Either<Full<Bytes>, Streamed>;
+
+/// A stream on its connection. An error from it makes hyper close the connection without the last chunk (RFC 9112 §8), so that
+/// what came so far is not taken for a whole body.
+struct Streamed {
+    stream: Box<ReleasedStream>,
+    deadline: watch::Sender<Option<Instant>>,
+}
+
+impl Streamed {
+    fn new(stream: Box<ReleasedStream>, deadline: watch::Sender<Option<Instant>>) -> Self {
+        deadline.send_replace(stream.deadline());
+        Self { stream, deadline }
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        self.deadline.send_replace(None);
+        if !self.stream.is_ended() {
+            tracing::info!(request_id = %self.stream.request_id(), "a stream was not taken to its end");
+        }
+    }
+}
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = Problem;
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Problem>>> {
+        let polled = self.stream.poll_next(context);
+        if let Poll::Ready(Some(Err(problem))) = &polled {
+            let detail = problem.detail.as_deref().unwrap_or_default();
+            tracing::info!(request_id = %self.stream.request_id(), reason = problem.reason.code(), problem = problem.message, detail, "broken off");
+        }
+        polled.map_ok(|piece| Frame::data(piece.into()))
+    }
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_ended()
+    }
+}
+
+async fn respond(
+    shared: &Shared,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+    deadline: watch::Sender<Option<Instant>>,
+) -> Response<Content> {
     let (parts, _body) = request.into_parts();
     if let Some(watch) = Watch::of(parts.uri.path()).filter(|_| parts.method == http::Method::GET) {
         let (status, media_type, body) = watch.answer(&shared.gateway);
-        return with_media_type(response(status, body.into()), media_type);
+        return with_media_type(response(status, whole(body.into())), media_type);
     }
     let source = shared.proxies.source(peer.ip(), &parts.headers);
     let answer = shared.gateway.answer(rest::read(&parts, source)).await;
-    let mut response = write(answer);
+    let mut response = write(answer, deadline);
     if rest::has_body(&parts.headers) {
         // What follows on this connection may be the body that was not read.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -167,15 +244,16 @@ async fn respond(shared: &Shared, peer: SocketAddr, request: Request<Incoming>) 
 
 /// Opens an answer, whose record is durable by now, and writes it.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that opens an answer")]
-fn write(answer: Answer) -> Response<Full<Bytes>> {
+fn write(answer: Answer, deadline: watch::Sender<Option<Instant>>) -> Response<Content> {
     let mut opened = answer.open();
-    let result = std::mem::replace(&mut opened.result, Ok(Vec::new()));
+    let result = std::mem::replace(&mut opened.result, Ok(Released::Whole(Vec::new())));
     let (mut response, problem) = match result {
-        Ok(body) => (response(200, body), None),
+        Ok(Released::Whole(body)) => (response(200, whole(body)), None),
+        Ok(Released::Stream(stream)) => (response(200, Either::Right(Streamed::new(stream, deadline))), None),
         Err(problem) => {
             let detail = problem.detail.as_deref().unwrap_or_default();
             tracing::info!(request_id = %opened.request_id, reason = problem.reason.code(), problem = problem.message, detail, "refused");
-            (response(problem.reason.status(), rest::problem_body(&opened, &problem)), Some(problem))
+            (response(problem.reason.status(), whole(rest::problem_body(&opened, &problem))), Some(problem))
         }
     };
     let headers = response.headers_mut();
@@ -210,7 +288,7 @@ fn write(answer: Answer) -> Response<Full<Bytes>> {
 }
 
 /// RFC 6750 §3: no error code where no credential was sent.
-fn challenge(problem: &asuser_core::Problem) -> Option<String> {
+fn challenge(problem: &Problem) -> Option<String> {
     const REALM: &str = r#"Bearer realm="asuser""#;
     match problem.reason {
         Reason::NoCredential => Some(REALM.to_owned()),
@@ -224,8 +302,12 @@ fn challenge(problem: &asuser_core::Problem) -> Option<String> {
     }
 }
 
-fn response(status: u16, body: Vec<u8>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn whole(body: Vec<u8>) -> Content {
+    Either::Left(Full::new(Bytes::from(body)))
+}
+
+fn response(status: u16, content: Content) -> Response<Content> {
+    let mut response = Response::new(content);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -234,7 +316,7 @@ fn response(status: u16, body: Vec<u8>) -> Response<Full<Bytes>> {
     response
 }
 
-fn with_media_type(mut response: Response<Full<Bytes>>, media_type: &'static str) -> Response<Full<Bytes>> {
+fn with_media_type(mut response: Response<Content>, media_type: &'static str) -> Response<Content> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }

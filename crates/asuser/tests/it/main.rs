@@ -9,4 +9,6 @@ mod mission;
 mod reload;
 mod rest;
 mod site;
+mod stream;
+mod tidy;
 mod tokens;

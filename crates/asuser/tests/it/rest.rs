@@ -47,6 +47,9 @@ fn one_record_comes_unwrapped_and_anothers_does_not_exist() {
     assert_eq!((bobs.status, bobs.reason()), (404, "ASU-504".into()));
     assert_eq!(bobs.json()["error"]["message"], nobodys.json()["error"]["message"], "the two must read alike");
     assert_eq!(site.ask("bob", "orders/2", &[]).status, 200);
+    let several = site.ask("alice", "orders/EU", &[("id_field", "region")]);
+    assert_eq!((several.status, several.reason()), (400, "ASU-503".into()), "two of hers are in the EU");
+    assert_eq!(site.ask("carol", "orders/APAC", &[("id_field", "region")]).json()["id"], 5);
 }
 
 #[test]

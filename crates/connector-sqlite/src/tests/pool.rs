@@ -175,7 +175,7 @@ async fn a_missing_or_damaged_file_is_a_service_that_is_not_ready() {
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
     let catalog = connector.catalog().await.unwrap();
     let read = spec(catalog.table("t").unwrap());
-    assert_eq!(connector.run(&read).await.unwrap().0.rows, 1);
+    assert_eq!(super::run(&connector, &read).await.unwrap().rows, 1);
     // A damaged page is an error, not a panic.
     let mut bytes = fs::read(&path).unwrap();
     let half = bytes.len() / 2;
@@ -215,7 +215,7 @@ async fn a_link_that_points_elsewhere_is_followed() {
     std::os::unix::fs::symlink(&one, &link).unwrap();
     let connector = SqliteConnector::open(options(&link)).unwrap();
     let read = spec(connector.catalog().await.unwrap().table("t").unwrap());
-    let value = async || super::parsed(&connector.run(&read).await.unwrap().0)[0]["x"].clone();
+    let value = async || super::parsed(&super::run(&connector, &read).await.unwrap())[0]["x"].clone();
     assert_eq!(value().await, "one");
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink(&two, &link).unwrap();
@@ -276,7 +276,7 @@ async fn a_wal_database_without_its_writer_is_read_and_not_changed() {
     let connector = SqliteConnector::open(options(&path)).unwrap();
     let before = fs::read(&path).unwrap();
     let catalog = connector.catalog().await.unwrap();
-    assert_eq!(connector.run(&spec(catalog.table("t").unwrap())).await.unwrap().0.rows, 3);
+    assert_eq!(super::run(&connector, &spec(catalog.table("t").unwrap())).await.unwrap().rows, 3);
     drop(connector);
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(fs::read(&fixture.path).unwrap(), file);

@@ -95,6 +95,9 @@ impl<'de> Visitor<'de> for Strict {
 }
 
 #[cfg(test)]
+mod vectors;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

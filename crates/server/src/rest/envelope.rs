@@ -1,31 +1,29 @@
 //! How answers are written: DreamFactory's envelopes, with our additions.
 
-use asuser_audit::Opened;
-use asuser_core::{Actor, Problem, Records};
+use asuser_audit::{Opened, RecordsFace};
+use asuser_core::{Actor, Problem, Totals};
 use asuser_delegation::Delegation;
 use asuser_identity::Verified;
 use asuser_query::{Listing, Plan, Read};
 use serde_json::json;
 
 /// `{"resource":[…],"meta":{…}}`, or the bare record where the path named one.
-pub(super) fn records(plan: &Plan<Read>, records: Records) -> Vec<u8> {
+pub(super) const RECORDS: RecordsFace = RecordsFace { opening, closing };
+
+fn opening(plan: &Plan<Read>) -> Vec<u8> {
+    if plan.single_record() { Vec::new() } else { br#"{"resource":["#.to_vec() }
+}
+
+fn closing(plan: &Plan<Read>, totals: &Totals) -> Vec<u8> {
     if plan.single_record() {
-        return records.json;
+        return Vec::new();
     }
-    let mut body = Vec::with_capacity(records.json.len() + 64);
-    body.extend_from_slice(br#"{"resource":["#);
-    body.extend_from_slice(&records.json);
-    body.push(b']');
-    let next = records.more.then(|| plan.spec().offset.saturating_add(records.rows));
-    let meta: Vec<String> = [("count", records.count), ("next", next)]
+    let next = totals.more.then(|| plan.spec().offset.saturating_add(totals.rows));
+    let meta: Vec<String> = [("count", totals.count), ("next", next)]
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| format!(r#""{name}":{value}"#)))
         .collect();
-    if !meta.is_empty() {
-        body.extend_from_slice(format!(r#","meta":{{{}}}"#, meta.join(",")).as_bytes());
-    }
-    body.push(b'}');
-    body
+    if meta.is_empty() { b"]}".to_vec() } else { format!(r#"],"meta":{{{}}}}}"#, meta.join(",")).into_bytes() }
 }
 
 /// The tables, or one table's shape.

@@ -27,7 +27,9 @@ pub(crate) fn read(parts: &Parts, source: IpAddr) -> Request {
         credential: credential::bearer(parts),
         agent_key: credential::agent_key(parts),
         ask,
-        face: Face { records: envelope::records, listing: envelope::listing, whoami: envelope::whoami },
+        face: Face { records: envelope::RECORDS, listing: envelope::listing, whoami: envelope::whoami },
+        // Without chunks (RFC 9112 §7.1) the end of the connection is the end of the body, broken off or not.
+        takes_streams: parts.version >= http::Version::HTTP_11,
     }
 }
 
