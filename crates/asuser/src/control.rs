@@ -1,8 +1,9 @@
 //! The control socket: commands that append to the log go through the process that has it open.
 //!
-//! In: one line of JSON from a process of the same user (the socket is 0600). Out: one line of JSON.
+//! In: one line of JSON from a process of the same user or root. Out: one line of JSON. Refused, by either end: another user at the
+//! other end; by who asks also a folder or socket that others could have put there: their `erased` would not be true.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +61,7 @@ impl Control {
             _ => {}
         }
         let socket = UnixListener::bind(&path).with_context(|| format!("{} cannot be made", path.display()))?;
-        // The folder is 0700, so nobody else came in between.
+        // Nobody else can write to the folder; whoever came in between is refused by their user.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         Ok(Self { socket, path, audit })
     }
@@ -70,6 +71,9 @@ impl Control {
             tokio::select! {
                 _ = stopped.changed() => break,
                 accepted = self.socket.accept() => match accepted {
+                    Ok((stream, _)) if !is_trusted(&stream) => {
+                        tracing::warn!("another user's process asked for a control command");
+                    }
                     // One at a time: these are an operator's commands.
                     Ok((stream, _)) => {
                         let served = tokio::time::timeout(PATIENCE, serve_one(stream, &self.audit)).await;
@@ -120,7 +124,14 @@ pub(crate) async fn erase(
 
 /// Sends a command to the process that has the log open; `None`: nobody has.
 pub(crate) async fn send(folder: &Path, command: &Command) -> anyhow::Result<Option<Answer>> {
-    let Ok(stream) = UnixStream::connect(folder.join(NAME)).await else { return Ok(None) };
+    let path = folder.join(NAME);
+    if !is_ours_alone(folder, &path)? {
+        return Ok(None);
+    }
+    let Ok(stream) = UnixStream::connect(&path).await else { return Ok(None) };
+    if !is_trusted(&stream) {
+        bail!("another user's process answers on {}: {AS_WHOM}", path.display());
+    }
     let exchange = async {
         let (reader, mut writer) = stream.into_split();
         writer.write_all(format!("{}\n", serde_json::to_string(command)?).as_bytes()).await?;
@@ -132,4 +143,99 @@ pub(crate) async fn send(folder: &Path, command: &Command) -> anyhow::Result<Opt
         Ok(serde_json::from_str(&line)?)
     };
     tokio::time::timeout(PATIENCE, exchange).await.context("the running asuser gave no answer in time")?.map(Some)
+}
+
+const AS_WHOM: &str =
+    "nothing was asked; run this command as the user that asuser runs as, such as with `sudo -u asuser`";
+
+/// Whether there is a socket in the folder; an error, if it or the folder could be another user's doing.
+fn is_ours_alone(folder: &Path, socket: &Path) -> anyhow::Result<bool> {
+    let Ok(found) = std::fs::symlink_metadata(socket) else { return Ok(false) };
+    let around = std::fs::metadata(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    if !is_own(around.uid()) || around.mode() & 0o022 != 0 {
+        let folder = folder.display();
+        bail!("the folder {folder} is another user's, or others can write to it (then: chmod 700): {AS_WHOM}");
+    }
+    if !is_own(found.uid()) || !found.file_type().is_socket() {
+        bail!("{} is not a socket of this user: {AS_WHOM}", socket.display());
+    }
+    Ok(true)
+}
+
+/// The process at the other end, as the kernel knows it, is this user's or root's.
+fn is_trusted(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| is_own(peer.uid()))
+}
+
+fn is_own(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    /// Somebody who says `erased` to whatever is asked, and what `send` makes of it once the folder was prepared.
+    async fn sent(prepare: impl FnOnce(&Path, &Path)) -> anyhow::Result<Option<Answer>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let socket = UnixListener::bind(&path).unwrap();
+        prepare(folder.path(), &path);
+        let liar = tokio::spawn(async move {
+            let (stream, _) = socket.accept().await.unwrap();
+            let (reader, mut writer) = stream.into_split();
+            BufReader::new(reader).read_line(&mut String::new()).await.unwrap();
+            writer.write_all(b"{\"erased\":{\"audit_id\":\"x\"}}\n").await.unwrap();
+        });
+        let command = Command::Erase { issuer: "i".into(), subject: "s".into(), note: None };
+        let answer = send(folder.path(), &command).await;
+        liar.abort();
+        answer
+    }
+
+    fn refused(answer: anyhow::Result<Option<Answer>>) -> String {
+        answer.expect_err("refused").to_string()
+    }
+
+    #[tokio::test]
+    async fn a_socket_in_our_own_folder_is_asked() {
+        for mode in [0o700, 0o755] {
+            let answer = sent(|folder, _| set_permissions(folder, Permissions::from_mode(mode)).unwrap()).await;
+            assert!(matches!(answer, Ok(Some(Answer::Erased { .. }))), "{mode:o}: {answer:?}");
+        }
+        let gone = sent(|_, path| std::fs::remove_file(path).unwrap()).await;
+        assert!(matches!(gone, Ok(None)), "no socket: nobody has the log");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_others_could_have_put_there_is_not_asked() {
+        for mode in [0o777, 0o770, 0o1777] {
+            let answer = sent(|folder, _| set_permissions(folder, Permissions::from_mode(mode)).unwrap()).await;
+            assert!(refused(answer).contains("chmod 700"), "{mode:o}");
+        }
+        let answer = sent(|_, path| {
+            std::fs::rename(path, path.with_extension("old")).unwrap();
+            std::os::unix::fs::symlink(path.with_extension("old"), path).unwrap();
+        });
+        assert!(refused(answer.await).contains("not a socket"));
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        let others = sent(|folder, _| chown(folder, Some(65_534), None).unwrap()).await;
+        assert!(refused(others).contains("another user's"));
+        let others = sent(|_, path| chown(path, Some(65_534), None).unwrap()).await;
+        assert!(refused(others).contains("not a socket of this user"));
+    }
+
+    #[tokio::test]
+    async fn both_ends_know_the_other_by_its_user() {
+        let (one, other) = UnixStream::pair().unwrap();
+        assert!(is_trusted(&one) && is_trusted(&other));
+        let own = rustix::process::geteuid().as_raw();
+        assert!(is_own(own) && is_own(0) && !is_own(own.wrapping_add(1).max(1)));
+    }
 }

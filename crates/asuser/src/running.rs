@@ -5,30 +5,33 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use arc_swap::ArcSwap;
+use anyhow::{Context as _, bail};
 use asuser_audit::Audit;
 use asuser_audit_log::{Log, Options, SinkName};
 use asuser_core::{Clock, SystemClock};
-use asuser_gateway::{FloodLimits, Gateway};
+use asuser_gateway::{FloodLimits, Gateway, State};
 use asuser_server::{Listener, ServerLimits, TrustedProxies};
 use asuser_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Loaded;
-use crate::{control, wiring};
+use crate::control;
+use crate::wiring::{self, Catalogs, InForce};
 
 /// Catalogues are read anew this often.
 const REFRESH: Duration = Duration::from_secs(60);
+/// And this often while a database cannot be reached.
+const RETRY: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
 
 /// A running asuser.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     gateway: Arc<Gateway>,
-    loaded: Arc<ArcSwap<Loaded>>,
+    /// Held while it changes: reloads and refreshes come one after another.
+    in_force: Arc<Mutex<InForce>>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -36,7 +39,7 @@ pub(crate) struct Running {
 /// Starts everything that the configuration says; on another address than it says, if one is given.
 pub(crate) async fn start(loaded: &Loaded, address: Option<SocketAddr>) -> anyhow::Result<Running> {
     // First what can be wrong without a trace, then the log, then the socket: a start that fails writes no record.
-    let state = wiring::state(loaded).await?;
+    let (state, in_force) = wiring::build(loaded.clone()).await?;
     let digests = state.digests;
     let proxies = TrustedProxies::parse(loaded.config.server.trusted_proxies.iter().map(String::as_str))
         .context("server.trusted_proxies")?;
@@ -55,13 +58,13 @@ pub(crate) async fn start(loaded: &Loaded, address: Option<SocketAddr>) -> anyho
     audit.configured(digests, "start").await?;
 
     let (stop, stopped) = watch::channel(false);
-    let loaded = Arc::new(ArcSwap::from_pointee(loaded.clone()));
+    let in_force = Arc::new(Mutex::new(in_force));
     let tasks = vec![
         tokio::spawn(listener.serve(stopped.clone())),
         tokio::spawn(control.serve(stopped.clone())),
-        tokio::spawn(maintain(Arc::clone(&gateway), Arc::clone(&loaded), stopped)),
+        tokio::spawn(maintain(Arc::clone(&gateway), Arc::clone(&in_force), stopped)),
     ];
-    Ok(Running { address, gateway, loaded, stop, tasks })
+    Ok(Running { address, gateway, in_force, stop, tasks })
 }
 
 async fn open_log(loaded: &Loaded) -> anyhow::Result<Log> {
@@ -103,38 +106,64 @@ pub(crate) fn store_file(loaded: &Loaded) -> PathBuf {
 
 /// Opens the store for writing, in a folder that only its owner enters.
 pub(crate) fn open_store(file: &Path) -> anyhow::Result<Arc<Store>> {
-    use std::os::unix::fs::DirBuilderExt as _;
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
     let unusable = || format!("the store {} cannot be used", file.display());
     if let Some(folder) = file.parent().filter(|folder| !folder.exists()) {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(unusable)?;
+    }
+    if let Some(folder) = file.parent() {
+        let found = std::fs::metadata(folder).with_context(unusable)?;
+        if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0 {
+            bail!(
+                "the store's folder {} can be written by others: chown it to this user, and chmod 700",
+                folder.display()
+            );
+        }
     }
     Ok(Arc::new(Store::open(file).with_context(unusable)?))
 }
 
 /// What goes on beside the requests, until the end: summaries of refusals, and catalogues.
-async fn maintain(gateway: Arc<Gateway>, loaded: Arc<ArcSwap<Loaded>>, mut stopped: watch::Receiver<bool>) {
+async fn maintain(gateway: Arc<Gateway>, in_force: Arc<Mutex<InForce>>, mut stopped: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(TICK);
-    let mut refresh = tokio::time::interval_at(tokio::time::Instant::now() + REFRESH, REFRESH);
+    let mut refreshed = tokio::time::Instant::now();
     loop {
         tokio::select! {
             _ = stopped.changed() => break,
-            _ = tick.tick() => {
-                if let Err(error) = gateway.audit().summarise(false).await {
-                    tracing::error!(%error, "the summary of refusals was not recorded");
-                }
-            }
-            _ = refresh.tick() => {
-                let state = gateway.state();
-                match wiring::refreshed(&loaded.load_full(), &state).await {
-                    Ok(None) => {}
-                    Ok(Some(fresh)) => _ = put_in_force(&gateway, fresh, "a catalogue changed").await,
-                    Err(error) => tracing::error!("the catalogues were not refreshed: {error:#}"),
-                }
+            _ = tick.tick() => {}
+        }
+        if let Err(error) = gateway.audit().summarise(false).await {
+            tracing::error!(%error, "the summary of refusals was not recorded");
+        }
+        let ready = gateway.state().services.values().all(|service| service.catalog.is_some());
+        if refreshed.elapsed() >= if ready { REFRESH } else { RETRY } {
+            tokio::select! {
+                _ = stopped.changed() => break,
+                () = refresh(&gateway, &in_force) => refreshed = tokio::time::Instant::now(),
             }
         }
     }
     if let Err(error) = gateway.audit().summarise(true).await {
         tracing::error!(%error, "the summary of refusals was not recorded");
+    }
+}
+
+/// Looks at the databases' tables anew. A reload in the meantime wins: what was looked at then belonged to what it replaced.
+async fn refresh(gateway: &Gateway, in_force: &Mutex<InForce>) {
+    let state = gateway.state();
+    let catalogs = wiring::catalogs(&state).await;
+    apply(gateway, in_force, &state, &catalogs).await;
+}
+
+async fn apply(gateway: &Gateway, in_force: &Mutex<InForce>, seen: &Arc<State>, catalogs: &Catalogs) {
+    let in_force = in_force.lock().await;
+    if !Arc::ptr_eq(seen, &gateway.state()) {
+        return;
+    }
+    match wiring::recompiled(&in_force, seen, catalogs) {
+        Ok(None) => {}
+        Ok(Some(fresh)) => _ = put_in_force(gateway, fresh, "a catalogue changed").await,
+        Err(error) => tracing::error!("the catalogues were not refreshed: {}", wiring::in_one_line(&error)),
     }
 }
 
@@ -169,31 +198,38 @@ impl Running {
 
     /// Reads the configuration anew, all or nothing.
     async fn reload(&self, path: &Path) {
+        // One at a time, and no refresh in between.
+        let mut in_force = self.in_force.lock().await;
         let fresh = async {
             let fresh = Loaded::read(path)?;
-            let now = self.loaded.load_full();
+            let (new, now) = (&fresh.config, &in_force.loaded.config);
             for (what, same) in [
-                ("server", fresh.config.server == now.config.server),
-                ("audit", fresh.config.audit.without_auditors() == now.config.audit.without_auditors()),
-                ("store", fresh.config.store == now.config.store),
+                ("server", new.server == now.server),
+                ("audit", new.audit.without_auditors() == now.audit.without_auditors()),
+                ("store", new.store == now.store),
             ] {
                 if !same {
                     tracing::warn!("[{what}] changed: that needs a restart, and stays as it was");
                 }
             }
-            let state = wiring::state(&fresh).await?;
-            anyhow::Ok((fresh, state))
+            let (state, fresh) = wiring::build(fresh).await?;
+            let lost = wiring::lost_files(&in_force, &fresh);
+            if !lost.is_empty() {
+                bail!(
+                    "these policy files are gone or empty: {}. If that is meant, leave a comment in them, or restart asuser",
+                    lost.join(", ")
+                );
+            }
+            Ok((state, fresh))
         };
         match fresh.await {
-            Ok((fresh, state)) => {
+            Ok((state, fresh)) => {
                 if put_in_force(&self.gateway, state, "reload").await {
-                    self.loaded.store(Arc::new(fresh));
+                    *in_force = fresh;
                 }
             }
             Err(error) => {
-                // One line: what follows it in the log is somebody else's.
-                let why = format!("{error:#}").replace('\n', " ");
-                tracing::error!("not reloaded, everything stays as it was: {why}");
+                tracing::error!("not reloaded, everything stays as it was: {}", wiring::in_one_line(&error));
             }
         }
     }
@@ -228,5 +264,68 @@ pub(crate) async fn until_asked_to_stop_or_reload(
     tokio::select! {
         stop = until_asked_to_stop() => stop,
         () = reloads => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo;
+
+    async fn started(folder: &Path) -> (Running, Loaded) {
+        demo::prepare(folder).unwrap();
+        let loaded = Loaded::read(&folder.join("asuser.toml")).unwrap();
+        let running = start(&loaded, Some(SocketAddr::from(([127, 0, 0, 1], 0)))).await.unwrap();
+        (running, loaded)
+    }
+    fn alter(folder: &Path) {
+        let database = rusqlite::Connection::open(folder.join("company.db")).unwrap();
+        database.execute_batch("ALTER TABLE order_items ADD COLUMN colour TEXT").unwrap();
+    }
+
+    /// What a reload took away does not come back with a look at the databases that began before it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_reload_beats_a_refresh_that_began_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (running, loaded) = started(folder.path()).await;
+        let seen = running.gateway.state();
+        alter(folder.path());
+        let catalogs = wiring::catalogs(&seen).await;
+        let (state, _) = wiring::build(loaded).await.unwrap();
+        assert!(put_in_force(&running.gateway, state, "reload").await);
+        let reloaded = running.gateway.state();
+        apply(&running.gateway, &running.in_force, &seen, &catalogs).await;
+        assert!(Arc::ptr_eq(&reloaded, &running.gateway.state()));
+        running.stop().await;
+    }
+
+    /// Its twin: without a reload the new table is in force, under the policy texts and keys that were read, not those on the disk.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_refresh_takes_up_tables_and_no_half_edited_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (running, loaded) = started(folder.path()).await;
+        let before = running.gateway.state();
+        std::fs::remove_file(folder.path().join("policies/db/masks.toml")).unwrap();
+        std::fs::write(folder.path().join("issuer.jwks.json"), "half").unwrap();
+        alter(folder.path());
+        refresh(&running.gateway, &running.in_force).await;
+        let after = running.gateway.state();
+        assert!(!Arc::ptr_eq(&before, &after), "the new column is in force");
+        assert_eq!(before.digests, after.digests, "and nothing else is");
+        assert!(Arc::ptr_eq(&before.identities, &after.identities));
+        assert!(wiring::build(loaded).await.is_err(), "what is on the disk would not load");
+        running.stop().await;
+    }
+
+    #[test]
+    fn a_store_that_others_can_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |mode| std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o777);
+        let refused = open_store(&folder.path().join("store.db")).err().unwrap().to_string();
+        assert!(refused.contains("chmod 700"), "{refused}");
+        mode(0o700);
+        assert!(open_store(&folder.path().join("store.db")).is_ok());
     }
 }

@@ -9,42 +9,70 @@ use anyhow::{Context as _, anyhow, bail};
 use asuser_audit::VersionDigests;
 use asuser_connector::Connector;
 use asuser_connector_sqlite::{SqliteConnector, SqliteOptions};
-use asuser_core::{Catalog, ServiceName};
+use asuser_core::{Catalog, Digest, ServiceName};
 use asuser_delegation::Agents;
 use asuser_gateway::{Service, State};
 use asuser_identity::Identities;
 use asuser_policy::{LoadError, Policies, PolicyFile, PolicyFolder, PolicySources, ServiceSource};
 use asuser_query::ServiceLimits;
 
+use sha2::Digest as _;
+
 use crate::config::{Loaded, ServiceConfig, ServiceKind};
 
 /// At most this many bytes in one policy file.
 const POLICY_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Builds the state. A database that cannot be reached makes its own service not ready; a policy that does not load stops all.
-pub(crate) async fn state(loaded: &Loaded) -> anyhow::Result<State> {
-    let identities = identities(loaded)?;
-    let agents = agents(loaded, &identities)?;
+/// What is in force: the configuration and the policy texts as they were read, and nothing that the disk says since.
+pub(crate) struct InForce {
+    pub(crate) loaded: Loaded,
+    pub(crate) sources: PolicySources,
+}
+
+/// Reads policies and keys and builds the state. A database that cannot be reached makes its own service not ready; a policy that
+/// does not load stops all.
+pub(crate) async fn build(loaded: Loaded) -> anyhow::Result<(State, InForce)> {
+    let sources = sources(&loaded.path(&loaded.config.policy.path))?;
+    let keys = key_files(&loaded)?;
+    let identities = Arc::new(identities(&loaded)?);
+    if key_files(&loaded)? != keys {
+        bail!("a key file changed while it was read: try again");
+    }
+    let agents = Arc::new(agents(&loaded, &identities)?);
     let mut services = BTreeMap::new();
     for config in &loaded.config.service {
-        services.insert(config.name.clone(), service(loaded, config).await?);
+        services.insert(config.name.clone(), service(&loaded, config).await?);
     }
-    let policies = policies(loaded, &identities, &services)?;
+    let policies = policies(&loaded, &sources, &identities, &services)?;
     for warning in policies.warnings() {
         tracing::warn!(%warning, "policy");
     }
-    let digests = VersionDigests { config: loaded.digest, policy: policies.digest() };
-    Ok(State { identities, agents, auditors: loaded.config.audit.auditors.clone(), policies, services, digests })
+    let digests = VersionDigests { config: digest(&loaded, &keys), policy: policies.digest() };
+    let auditors = loaded.config.audit.auditors.clone();
+    let state = State { identities, agents, auditors, policies, services, digests };
+    Ok((state, InForce { loaded, sources }))
 }
 
-/// The same providers, agents and databases, seen anew: `None` if no catalogue changed.
+/// What each service's tables look like; `None`: not reachable.
+pub(crate) type Catalogs = BTreeMap<ServiceName, Option<Arc<Catalog>>>;
+
+/// What the databases look like now; `None`: not reachable. Slow where one hangs, and changes nothing.
+pub(crate) async fn catalogs(state: &State) -> Catalogs {
+    let mut found = BTreeMap::new();
+    for (name, service) in &state.services {
+        found.insert(name.clone(), catalog(name, &*service.connector).await);
+    }
+    found
+}
+
+/// The same configuration, providers, agents and policy texts over new catalogues: `None` if none changed.
 ///
 /// Where the policies no longer fit a changed catalogue, its service is not ready until they are mended: the others serve.
-pub(crate) async fn refreshed(loaded: &Loaded, state: &State) -> anyhow::Result<Option<State>> {
+pub(crate) fn recompiled(in_force: &InForce, state: &State, catalogs: &Catalogs) -> anyhow::Result<Option<State>> {
     let mut changed = Vec::new();
     let mut services = BTreeMap::new();
     for (name, service) in &state.services {
-        let catalog = catalog(name, &*service.connector).await;
+        let catalog = catalogs.get(name).cloned().flatten();
         if catalog.as_ref().map(|catalog| catalog.version) != service.catalog.as_ref().map(|known| known.version) {
             changed.push(name.clone());
         }
@@ -54,24 +82,71 @@ pub(crate) async fn refreshed(loaded: &Loaded, state: &State) -> anyhow::Result<
     if changed.is_empty() {
         return Ok(None);
     }
-    let identities = identities(loaded)?;
-    let agents = agents(loaded, &identities)?;
-    let policies = match policies(loaded, &identities, &services) {
+    let InForce { loaded, sources } = in_force;
+    let policies = match policies(loaded, sources, &state.identities, &services) {
         Ok(policies) => policies,
         Err(error) => {
+            let why = in_one_line(&error);
             tracing::error!(
-                "these services' tables changed, and their policies no longer fit, so they are not ready: {changed:?}: {error:#}"
+                ?changed,
+                "the tables of these services changed, and their policies no longer fit, so they are not ready: {why}"
             );
             for name in &changed {
                 if let Some(service) = services.get_mut(name) {
                     service.catalog = None;
                 }
             }
-            self::policies(loaded, &identities, &services)?
+            self::policies(loaded, sources, &state.identities, &services)?
         }
     };
-    let digests = VersionDigests { config: loaded.digest, policy: policies.digest() };
-    Ok(Some(State { identities, agents, auditors: loaded.config.audit.auditors.clone(), policies, services, digests }))
+    let digests = VersionDigests { policy: policies.digest(), ..state.digests };
+    let (identities, agents) = (Arc::clone(&state.identities), Arc::clone(&state.agents));
+    Ok(Some(State { identities, agents, auditors: state.auditors.clone(), policies, services, digests }))
+}
+
+/// Policy files that were in force with something in them, and are now gone or empty: half of an edit, as often as a wish, and
+/// what they forbade or masked would be open.
+pub(crate) fn lost_files(before: &InForce, now: &InForce) -> Vec<String> {
+    let texts = |sources: &PolicySources| -> BTreeMap<String, bool> {
+        let files = sources.folders.values().flat_map(|folder| folder.policies.iter().chain(&folder.masks));
+        files.map(|file| (file.name.clone(), !file.text.trim().is_empty())).collect()
+    };
+    let now_texts = texts(&now.sources);
+    let concerns = |name: &str| {
+        let of = |service: &ServiceConfig| name.split('/').nth(1) == Some(service.name.as_str());
+        name.split('/').nth(1) == Some(PolicySources::ALL) || now.loaded.config.service.iter().any(of)
+    };
+    texts(&before.sources)
+        .into_iter()
+        .filter(|(name, held)| *held && concerns(name) && now_texts.get(name) != Some(&true))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// What a log line can hold: what follows a line break there would look like somebody else's.
+pub(crate) fn in_one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").replace('\n', " ")
+}
+
+/// Digests of the files that keys come from.
+fn key_files(loaded: &Loaded) -> anyhow::Result<Vec<[u8; 32]>> {
+    let files =
+        loaded.config.identity.iter().flat_map(|config| [&config.jwks_file, &config.jwk_file, &config.pem_file]);
+    let digest = |path: &PathBuf| {
+        let path = loaded.path(path);
+        let bytes = fs::read(&path).with_context(|| format!("the key file {} cannot be read", path.display()))?;
+        anyhow::Ok(sha2::Sha256::digest(bytes).into())
+    };
+    files.flatten().map(digest).collect()
+}
+
+/// The configuration as the audit names it: its text, and the keys that it trusts.
+fn digest(loaded: &Loaded, keys: &[[u8; 32]]) -> Digest {
+    let mut hash = sha2::Sha256::new_with_prefix(loaded.digest.0);
+    for key in keys {
+        hash.update(key);
+    }
+    Digest(hash.finalize().into())
 }
 
 pub(crate) fn identities(loaded: &Loaded) -> anyhow::Result<Identities> {
@@ -80,7 +155,8 @@ pub(crate) fn identities(loaded: &Loaded) -> anyhow::Result<Identities> {
 
 fn agents(loaded: &Loaded, identities: &Identities) -> anyhow::Result<Agents> {
     let config = &loaded.config;
-    Ok(Agents::new(config.agent.clone(), config.actor.clone(), identities.scope_required_issuers())?)
+    let services = config.service.iter().map(|service| service.name.clone());
+    Ok(Agents::new(config.agent.clone(), config.actor.clone(), identities.scope_required_issuers(), services)?)
 }
 
 async fn service(loaded: &Loaded, config: &ServiceConfig) -> anyhow::Result<Service> {
@@ -114,10 +190,11 @@ async fn catalog(name: &ServiceName, connector: &dyn Connector) -> Option<Arc<Ca
 /// Loads the policies of the services whose catalogue is known; those of the others wait with their service.
 fn policies(
     loaded: &Loaded,
+    sources: &PolicySources,
     identities: &Identities,
     services: &BTreeMap<ServiceName, Service>,
 ) -> anyhow::Result<Policies> {
-    let mut sources = sources(&loaded.path(&loaded.config.policy.path))?;
+    let mut sources = sources.clone();
     for folder in sources.folders.keys() {
         let known = loaded.config.service.iter().any(|service| service.name.as_str() == folder);
         if !known && folder != PolicySources::ALL {

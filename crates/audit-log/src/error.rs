@@ -77,6 +77,11 @@ pub enum OpenError {
     /// Locks and syncs of network file systems cannot be relied on.
     #[error("the audit log's folder `{0}` is on a network file system ({1}): give it a local disk")]
     NetworkFileSystem(PathBuf, &'static str),
+    /// Somebody else could replace what is in it.
+    #[error(
+        "the audit log's folder `{0}` is another user's, or others can write to it: chown it to this user, and chmod 700"
+    )]
+    Folder(PathBuf),
     /// A record that was durable has been changed or removed.
     #[error("the audit log is corrupt at record {index}: {what}")]
     Corrupt {

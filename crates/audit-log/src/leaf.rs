@@ -23,6 +23,7 @@ const TEXT_MAX: usize = 256;
 const TABLES_MAX: usize = 1024;
 const COLUMNS_MAX: usize = 4096;
 const MASKS_MAX: usize = 3072;
+const USED_MAX: usize = 3072;
 const CHAIN_MAX: usize = 1024;
 
 /// What a record is.
@@ -163,7 +164,9 @@ pub struct Leaf {
     pub tables: Vec<String>,
     /// The columns that the answer holds.
     pub columns: Vec<String>,
-    /// The columns that were masked.
+    /// The columns that the caller's key, filter or order looked at, whether the answer holds them or not.
+    pub used: Vec<String>,
+    /// The columns of the answer, and those looked at, that were masked.
     pub masks: Vec<MaskedColumn>,
     /// A digest of the statement with its values removed.
     pub statement: Option<Digest>,
@@ -243,6 +246,7 @@ impl Leaf {
         }
         clip_list(&mut self.tables, TABLES_MAX, TEXT_MAX);
         clip_list(&mut self.columns, COLUMNS_MAX, TEXT_MAX);
+        clip_list(&mut self.used, USED_MAX, TEXT_MAX);
         self.fit_masks();
         if let Some(actor) = &mut self.actor {
             clip(&mut actor.id, TEXT_MAX);

@@ -1,10 +1,10 @@
 //! Opening the log: lock, scan, repair what a crash left, refuse what a crash cannot have left, go on.
 //!
-//! In: [`Options`]. Out: the log and a report of what was found. Refused: a folder in use or on a network file system,
-//! a changed record, a tree unlike the local checkpoint. In this order: nothing is written before all of it was read.
+//! In: [`Options`]. Out: the log and a report of what was found. Refused: a folder in use, on a network file system or that
+//! others can write to, a changed record, a tree unlike the local checkpoint. In this order: nothing is written before all of it was read.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -218,8 +218,15 @@ impl Log {
     }
 }
 
+/// Makes a folder, if it is missing. One that was there must be ours alone to write to: whoever writes there puts another key,
+/// lock or control socket in the place of ours.
 fn make_folder(folder: &Path) -> Result<(), OpenError> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| OpenError::io(folder, &error))
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let found = made.and_then(|()| std::fs::metadata(folder)).map_err(|error| OpenError::io(folder, &error))?;
+    if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0 {
+        return Err(OpenError::Folder(folder.to_owned()));
+    }
+    Ok(())
 }
 
 /// Where to begin: at the last checkpoint, if all that it takes to go on from there is whole; else at the first record.

@@ -28,6 +28,7 @@ impl Leaf {
             ("route", text(&self.route)),
             ("tables", list(&self.tables)),
             ("columns", list(&self.columns)),
+            ("used", list(&self.used)),
             ("masks", (!masks.is_empty()).then_some(Json::Object(masks))),
             ("statement", self.statement.map(|digest| json!(digest.to_string()))),
             (

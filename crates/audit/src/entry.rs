@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use asuser_audit_log::{
     Draft, Field, Health, Kind, Leaf, Log, LogError, Metrics, Personal, SubjectKey, SubjectRef, Who,
 };
-use asuser_core::{AuditId, Catalog, Clock, Digest, PrincipalKey, Problem, Reason, RequestId, ServiceName};
+use asuser_core::{Actor, AuditId, Catalog, Clock, Digest, PrincipalKey, Problem, Reason, RequestId, ServiceName};
 use asuser_delegation::Delegation;
 use asuser_identity::Verified;
 use asuser_query::Plan;
@@ -155,10 +155,10 @@ impl Audit {
 
 /// One request in the log. Dropped before its end (the caller went away), it records just that.
 ///
-/// ```compile_fail,E0451
-/// // Law 7: nobody begins an entry but the audit.
-/// fn forge(id: Option<asuser_core::AuditId>) -> asuser_audit::Entry {
-///     asuser_audit::Entry { id, audit: todo!(), who: None, known: todo!(), ended: true, counted: None }
+/// ```compile_fail,E0616
+/// // Law 7: nobody but the audit says that an entry has ended.
+/// fn hush(entry: &mut asuser_audit::Entry) {
+///     entry.ended = true;
 /// }
 /// ```
 pub struct Entry {
@@ -193,9 +193,10 @@ impl Entry {
     pub const fn is_identified(&self) -> bool {
         self.who.is_some()
     }
-    /// Refused, but a good signature named this principal.
-    pub fn established(&mut self, key: Option<PrincipalKey>) {
+    /// Refused, but a good signature named this principal, and this agent.
+    pub fn established(&mut self, key: Option<PrincipalKey>, actor: Option<Actor>) {
         self.known.established = key;
+        self.known.actors = actor.into_iter().collect();
     }
     /// The agents whose authority is in force.
     pub fn acts_through(&mut self, delegation: &Delegation) {

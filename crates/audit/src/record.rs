@@ -1,7 +1,11 @@
 //! What of a request goes into its record: names and digests, never a value. Personal facts stand apart, so that they can be erased.
 
+use std::collections::HashSet;
+
 use asuser_audit_log::{Field, Kind, Leaf, LeafActor, MaskedColumn, Personal};
-use asuser_core::{Actor, ColumnAccess, DatabaseIdentity, Digest, Filter, PrincipalKey, Problem};
+use asuser_core::{
+    Actor, ColumnAccess, ColumnIx, Condition, DatabaseIdentity, Digest, Filter, PrincipalKey, Problem, ReadSpec,
+};
 use asuser_query::{Listing, Plan, Read};
 use sha2::Digest as _;
 
@@ -12,6 +16,7 @@ use crate::entry::{RequestFacts, VersionDigests};
 pub struct PlanFacts {
     tables: Vec<String>,
     columns: Vec<String>,
+    used: Vec<String>,
     masks: Vec<MaskedColumn>,
     statement: Option<Digest>,
 }
@@ -37,19 +42,52 @@ impl Recorded for Plan<Listing> {
 impl PlanFacts {
     fn of_read(plan: &Plan<Read>) -> Self {
         let spec = plan.spec();
-        let masked = |output: &asuser_core::OutputColumn| match spec.access.get(usize::from(output.column.0)) {
+        let name = |ix: &ColumnIx| spec.table.column(*ix).map(|column| column.name.to_string());
+        let masked = |ix: &ColumnIx| match spec.access.get(usize::from(ix.0)) {
             Some(ColumnAccess::Masked { kind, unmask }) if *unmask != Filter::True => {
-                Some(MaskedColumn { column: output.name.clone(), mask: kind.as_str().to_owned() })
+                Some(MaskedColumn { column: name(ix)?, mask: kind.as_str().to_owned() })
             }
             _ => None,
         };
+        let used = used(spec);
+        let mut touched: Vec<ColumnIx> = spec.output.iter().map(|output| output.column).collect();
+        touched.extend(&used);
         Self {
             tables: vec![spec.table.name.to_string()],
             columns: spec.output.iter().map(|output| output.name.clone()).collect(),
-            masks: spec.output.iter().filter_map(masked).collect(),
+            used: used.iter().filter_map(name).collect(),
+            masks: once_each(touched).iter().filter_map(masked).collect(),
             statement: Some(plan.fingerprint()),
         }
     }
+}
+
+/// The columns that the caller's key, condition and order look at. Neither the policy's, nor those that only break ties.
+fn used(spec: &ReadSpec) -> Vec<ColumnIx> {
+    let mut columns = Vec::new();
+    if let Some(condition) = &spec.condition {
+        tested(condition, &mut columns);
+    }
+    columns.extend(spec.order.iter().take(spec.order_asked).map(|term| term.column));
+    once_each(columns)
+}
+
+fn tested(condition: &Condition<ColumnIx>, columns: &mut Vec<ColumnIx>) {
+    match condition {
+        Condition::All(parts) | Condition::Any(parts) => parts.iter().for_each(|part| tested(part, columns)),
+        Condition::Not(part) => tested(part, columns),
+        Condition::Xor(left, right) => {
+            tested(left, columns);
+            tested(right, columns);
+        }
+        Condition::Test(test) => columns.push(test.column),
+    }
+}
+
+/// Where it first stands.
+fn once_each(columns: Vec<ColumnIx>) -> Vec<ColumnIx> {
+    let mut seen = HashSet::new();
+    columns.into_iter().filter(|column| seen.insert(*column)).collect()
 }
 
 /// What is known of a request so far.
@@ -78,7 +116,8 @@ impl Known {
         body: &[u8],
     ) -> Leaf {
         Leaf {
-            rows: Some(rows),
+            // Where no database was asked there are no rows to count.
+            rows: database.map(|_| rows),
             bytes: Some(body.len() as u64),
             body: Some(Digest(sha2::Sha256::digest(body).into())),
             run_as: database.map(|database| database.mode.to_owned()),
@@ -127,15 +166,16 @@ impl Known {
             actor: self.actor(),
             tables: plan.tables,
             columns: plan.columns,
+            used: plan.used,
             masks: plan.masks,
             statement: plan.statement,
             ..leaf
         }
     }
-    /// The actor, with the one that a credential named besides, where the two differ, at the head of its chain.
+    /// The actor, with those whose authority is asked besides (the token's client, the key's agent) at the head of its chain.
     fn actor(&self) -> Option<LeafActor> {
         let (first, others) = self.actors.split_first()?;
-        let besides = others.iter().map(|actor| format!("{} (by credential)", actor.id));
+        let besides = others.iter().map(|actor| format!("{} (by {})", actor.id, actor.assurance.as_str()));
         Some(LeafActor {
             id: first.id.to_string(),
             assurance: first.assurance,

@@ -150,7 +150,7 @@ impl Scene {
     async fn answer(&self, segments: Vec<Result<Segment, Problem>>, deadline: Option<Instant>) -> Opened {
         let issuer = TestIssuer::new("https://idp.example.com", "https://data.example.com");
         let identities = Identities::new(&[issuer.config("idp")], Path::new("."), &|_| Err("none".into())).unwrap();
-        let agents = Agents::new(Vec::new(), ActorConfig::default(), []).unwrap();
+        let agents = Agents::new(Vec::new(), ActorConfig::default(), [], []).unwrap();
         let credential = Credential::Bearer(Secret::new(issuer.token_with("alice", &json!({}))));
         let now_ms = SystemClock.now_ms();
         let verified = identities.verify(&credential, now_ms).await.unwrap();
@@ -356,8 +356,10 @@ async fn a_failing_log_breaks_it_off_and_begins_no_other() {
 #[tokio::test]
 async fn without_a_durable_intent_there_is_no_answer() {
     let scene = Scene::new();
-    // Alice is known to the log from here on.
-    drop(scene.stream(Vec::new()).await);
+    // Alice is known to the log from here on, and all that was queued for her is written.
+    let stream = scene.stream(Vec::new()).await;
+    drop(stream);
+    scene.settled(AuditId::from_bytes([0; 16])).await;
     scene.disk.0.store(true, Ordering::Relaxed);
     let opened = scene.answer(vec![segment(",3", 1, Some(false))], None).await;
     assert_eq!(opened.result.map(|_| ()).unwrap_err().reason, Reason::AuditUnavailable);

@@ -18,13 +18,13 @@ use crate::functions;
 use crate::permit::Permit;
 use crate::{SqliteError, SqliteOptions};
 
-/// Virtual machine steps between two looks at the budget: some tens of microseconds.
-const STEPS_BETWEEN_LOOKS: i32 = 1_000;
+/// Virtual machine steps between two looks at the budget: some microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 100;
 /// Between two tries to get past a writer's lock.
 const LOCK_RETRY_MS: u64 = 2;
 /// Statements kept prepared on each connection.
 const STATEMENTS_KEPT: usize = 64;
-/// The longest pattern LIKE takes, in bytes. SQLite does not look at the budget inside one LIKE, whose cost is text × pattern.
+/// The longest pattern LIKE takes, in bytes.
 pub(crate) const LIKE_PATTERN_BYTES_MAX: usize = 1_024;
 /// The most values one statement binds.
 pub(crate) const VALUES_MAX: usize = 10_000;
@@ -79,7 +79,7 @@ impl Watch {
     pub(crate) fn set(&self, budget: Option<Budget>) {
         *unpoisoned(&self.0) = budget;
     }
-    fn is_spent(&self) -> bool {
+    pub(crate) fn is_spent(&self) -> bool {
         unpoisoned(&self.0).as_ref().is_some_and(Budget::is_spent)
     }
 }
@@ -200,6 +200,6 @@ fn harden(connection: &mut Connection, watch: &Arc<Watch>) -> rusqlite::Result<(
     ] {
         connection.set_limit(limit, most)?;
     }
-    functions::register(connection)?;
+    functions::register(connection, watch)?;
     connection.execute_batch("PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0")
 }

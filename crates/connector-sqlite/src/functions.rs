@@ -1,14 +1,18 @@
-//! The SQL functions of ours: masks and the exact `like` of policies. In: a cell. Out: text, 0, 1 or NULL, never an error.
+//! The SQL functions of ours: masks, the exact `like` of policies and the LIKE of callers. In: a cell. Out: text, 0, 1 or
+//! NULL; an error only where the read's budget is spent.
 //!
 //! SQLite's own text functions stop at a NUL character and its `GLOB` needs escapes; these run the rule of
 //! [`MaskKind::apply`] itself, so that there is one rule and not two.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use asuser_core::{LikePattern, MaskKind, PatternPart};
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, Result, ffi};
+
+use crate::connect::{Watch, unpoisoned};
+use crate::matching::{LikePieces, Meter, Stopped};
 
 /// The name of a mask's function; `null` has none, it prints as NULL.
 pub(crate) const fn mask_function(kind: MaskKind) -> Option<&'static str> {
@@ -23,26 +27,40 @@ pub(crate) const fn mask_function(kind: MaskKind) -> Option<&'static str> {
 /// `asuser_like(pattern, text)`: 1 or 0; NULL where the second is not text.
 pub(crate) const LIKE_FUNCTION: &str = "asuser_like";
 
+/// `asuser_text_like(pattern, text)`: SQLite's LIKE with the escape `\`, but stopped by the read's budget; NULL for NULL.
+pub(crate) const TEXT_LIKE_FUNCTION: &str = "asuser_text_like";
+
 /// `asuser_value(n)`: the n-th value bound to a confined session, since a view can hold no parameter.
 pub(crate) const VALUE_FUNCTION: &str = "asuser_value";
 
 /// All of them: what an authorizer lets our own text call.
-pub(crate) const OWN_FUNCTIONS: &[&str] =
-    &["asuser_mask_full", "asuser_mask_partial", "asuser_mask_email", LIKE_FUNCTION, VALUE_FUNCTION];
+pub(crate) const OWN_FUNCTIONS: &[&str] = &[
+    "asuser_mask_full",
+    "asuser_mask_partial",
+    "asuser_mask_email",
+    LIKE_FUNCTION,
+    TEXT_LIKE_FUNCTION,
+    VALUE_FUNCTION,
+];
 
 /// INNOCUOUS: they may stand in a view although the schema is not trusted.
 fn flags() -> FunctionFlags {
     FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS
 }
 
-/// Registers the masks and `asuser_like`.
-pub(crate) fn register(connection: &Connection) -> Result<()> {
+/// Registers the masks and both kinds of `like`, over the budget that the connection's work has.
+pub(crate) fn register(connection: &Connection, watch: &Arc<Watch>) -> Result<()> {
     for kind in [MaskKind::Full, MaskKind::Partial, MaskKind::Email] {
         if let Some(name) = mask_function(kind) {
             connection.create_scalar_function(name, 1, flags(), move |context| Ok(masked(kind, context.get_raw(0))))?;
         }
     }
-    connection.create_scalar_function(LIKE_FUNCTION, 2, flags(), |context| like(context))
+    connection.create_scalar_function(LIKE_FUNCTION, 2, flags(), |context| like(context))?;
+    let watch = Arc::clone(watch);
+    let meter = Mutex::new(Meter::new(move || watch.is_spent()));
+    connection.create_scalar_function(TEXT_LIKE_FUNCTION, 2, flags(), move |context| {
+        text_like(context, &mut unpoisoned(&meter))
+    })
 }
 
 /// Registers `asuser_value` over these values; a number out of range is NULL, which no filter leaf matches.
@@ -70,6 +88,16 @@ fn like(context: &Context<'_>) -> Result<Option<bool>> {
         _ => Err("the pattern is no text"),
     })?;
     Ok(Some(pattern.matches(text)))
+}
+
+fn text_like(context: &Context<'_>, meter: &mut Meter<impl FnMut() -> bool>) -> Result<Option<bool>> {
+    let ValueRef::Text(text) = context.get_raw(1) else { return Ok(None) };
+    let pieces: Arc<LikePieces> = context.get_or_create_aux(0, |value| match value {
+        ValueRef::Text(bytes) => Ok(LikePieces::parse(bytes)),
+        _ => Err("the pattern is no text"),
+    })?;
+    let interrupted = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None);
+    pieces.matches(text, meter).map(Some).map_err(|Stopped| interrupted())
 }
 
 /// A `like` pattern: literal pieces with a wildcard between each two.

@@ -10,6 +10,7 @@ mod connector;
 mod error;
 mod functions;
 mod handover;
+mod matching;
 mod permit;
 mod pool;
 mod print;
@@ -75,6 +76,8 @@ pub struct SqliteConnector {
     options: Arc<SqliteOptions>,
     path: Arc<Path>,
     pool: Pool,
+    /// A thread of its own: reads that keep the pool busy do not make the service look as if it were not there.
+    catalog_pool: Pool,
     known: RwLock<Option<Known>>,
 }
 
@@ -88,8 +91,9 @@ impl SqliteConnector {
         options.check()?;
         let options = Arc::new(options);
         let pool = Pool::start(&options)?;
+        let catalog_pool = Pool::single(&options, "sqlite-catalog")?;
         let path = Arc::from(options.path.as_path());
-        Ok(Self { options, path, pool, known: RwLock::new(None) })
+        Ok(Self { options, path, pool, catalog_pool, known: RwLock::new(None) })
     }
 
     /// Reads the shape of the file anew. Equal shapes have equal versions, and an unchanged catalogue is the same `Arc`.
@@ -107,7 +111,7 @@ impl SqliteConnector {
             let (mut connection, _watch) = connect::open_hardened(&options, budget)?;
             catalog::read(&mut connection, &options.service).map_err(|error| SqliteError::from_sqlite(&error, budget))
         };
-        let mut fresh = self.pool.run(budget, read).await?;
+        let mut fresh = self.catalog_pool.run(budget, read).await?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = known.as_ref().filter(|before| before.catalog.version == fresh.catalog.version) {
             fresh.catalog = Arc::clone(&before.catalog);

@@ -112,7 +112,7 @@ pub(crate) const SAFE_FUNCTIONS: &[&str] = &[
 ];
 
 /// Built-in functions that the printer uses.
-const PRINTED_FUNCTIONS: &[&str] = &["typeof", "like", "count"];
+const PRINTED_FUNCTIONS: &[&str] = &["typeof", "count"];
 
 /// What a structured connection may touch now.
 #[derive(Debug, Default)]

@@ -1,10 +1,13 @@
 //! Threads that own a connection each, and a queue of bounded length before them. In: a piece of work. Out: its result, or how it
-//! begins while the thread goes on with the rest. Refuses work when the queue is full. A connection whose work failed in any way is closed; the next work opens another.
+//! begins while the thread goes on with the rest. Refuses work when the queue is full.
+//! Whoever waits is answered when their time is up, also where the thread cannot be stopped: what it does late is dropped. A
+//! connection whose work failed in any way, or came too late, is closed; the next work opens another.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use asuser_core::Records;
 use tokio::runtime::Handle;
@@ -15,9 +18,13 @@ use crate::handover::{Got, Outlet};
 use crate::permit::Permit;
 use crate::{SqliteError, SqliteOptions};
 
+/// How long after its time the thread may say itself how the work ended, in milliseconds.
+const GRACE_MS: u64 = 100;
+
 type Task = Box<dyn FnOnce(&SqliteOptions, &mut Option<Connected>) + Send>;
 
-/// The threads end when the pool is dropped.
+/// The threads end after the pool is dropped. Nobody waits for them: one that is busy goes on until it is stopped, or with the
+/// process.
 #[derive(Debug)]
 pub(crate) struct Pool {
     tasks: SyncSender<Task>,
@@ -45,12 +52,21 @@ impl Drop for CancelOnDrop {
 impl Pool {
     /// Starts the threads; opens no file yet.
     pub(crate) fn start(options: &Arc<SqliteOptions>) -> Result<Self, SqliteError> {
+        Self::of_threads(options, (0..options.connections).map(|number| format!("sqlite-{number}")))
+    }
+
+    /// Starts one thread.
+    pub(crate) fn single(options: &Arc<SqliteOptions>, name: &str) -> Result<Self, SqliteError> {
+        Self::of_threads(options, [name.to_owned()])
+    }
+
+    fn of_threads(options: &Arc<SqliteOptions>, names: impl IntoIterator<Item = String>) -> Result<Self, SqliteError> {
         let (tasks, queue) = sync_channel(options.waiting_max);
         let queue = Arc::new(Mutex::new(queue));
-        for number in 0..options.connections {
+        for name in names {
             let (options, queue) = (Arc::clone(options), Arc::clone(&queue));
             thread::Builder::new()
-                .name(format!("sqlite-{number}"))
+                .name(name)
                 .spawn(move || serve(&options, &queue))
                 .map_err(|error| SqliteError::Internal(format!("no thread can be started: {error}")))?;
         }
@@ -64,7 +80,7 @@ impl Pool {
         W: FnOnce(&mut Connected, &Budget) -> Result<T, SqliteError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let guard = CancelOnDrop::of(&budget);
+        let waited = budget.clone();
         self.queue(Box::new(move |options, slot| {
             let result = attempt(options, slot, &budget, work);
             if reply.send(result).is_err() {
@@ -72,7 +88,7 @@ impl Pool {
                 *slot = None;
             }
         }))?;
-        answered(guard, answer).await
+        answered(&waited, answer).await
     }
 
     /// Runs a read on a connection. Its result is there as soon as it is known whether it is a long one; the thread then goes
@@ -82,7 +98,7 @@ impl Pool {
         W: FnOnce(&mut Connected, &Budget, &mut Outlet) -> Result<Records, SqliteError> + Send + 'static,
     {
         let (first, answer) = oneshot::channel();
-        let guard = CancelOnDrop::of(&budget);
+        let waited = budget.clone();
         let mut outlet = Outlet::new(Handle::current(), budget.clone(), first);
         self.queue(Box::new(move |options, slot| {
             let result = attempt(options, slot, &budget, |connected, budget| {
@@ -94,7 +110,7 @@ impl Pool {
                 outlet.fail(error);
             }
         }))?;
-        answered(guard, answer).await
+        answered(&waited, answer).await
     }
 
     fn queue(&self, task: Task) -> Result<(), SqliteError> {
@@ -105,13 +121,16 @@ impl Pool {
     }
 }
 
-async fn answered<T>(
-    mut guard: CancelOnDrop,
-    answer: oneshot::Receiver<Result<T, SqliteError>>,
-) -> Result<T, SqliteError> {
-    let result = answer.await.map_err(|_| SqliteError::Internal("the pool gave no answer".to_owned()));
+/// The answer, or at the end of the budget's time that there is none.
+async fn answered<T>(budget: &Budget, answer: oneshot::Receiver<Result<T, SqliteError>>) -> Result<T, SqliteError> {
+    let mut guard = CancelOnDrop::of(budget);
+    let last = budget.deadline().and_then(|deadline| deadline.checked_add(Duration::from_millis(GRACE_MS)));
+    let answered = match last {
+        None => answer.await,
+        Some(last) => tokio::time::timeout_at(last.into(), answer).await.map_err(|_| budget.spent_error())?,
+    };
     guard.0 = None;
-    result?
+    answered.map_err(|_| SqliteError::Internal("the pool gave no answer".to_owned()))?
 }
 
 /// A thread's life.

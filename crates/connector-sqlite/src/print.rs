@@ -199,6 +199,25 @@ impl<'a> Printer<'a> {
                 None => "",
             });
         }
+        if spec.order_by_shown {
+            self.order_by_shown(out, spec)?;
+        }
+        Ok(())
+    }
+
+    /// What is shown, told apart exactly: texts by their bytes, and a real from the whole number that equals it.
+    fn order_by_shown(&mut self, out: &mut String, spec: &ReadSpec) -> Result<(), SqliteError> {
+        for (at, output) in spec.output.iter().enumerate() {
+            let column = self.column(output.column)?;
+            let mut shown = String::new();
+            self.access(&mut shown, output.column)?;
+            out.push_str(if at == 0 && spec.order.is_empty() { " ORDER BY " } else { ", " });
+            out.push_str(&shown);
+            out.push_str(if column.binary_collation { "" } else { " COLLATE BINARY" });
+            if matches!(column.kind, ColumnKind::Other | ColumnKind::Binary) {
+                out.push_str(&format!(", typeof({shown})"));
+            }
+        }
         Ok(())
     }
 

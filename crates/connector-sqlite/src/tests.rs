@@ -91,6 +91,8 @@ pub(crate) fn spec(table: &Arc<Table>) -> ReadSpec {
             .iter()
             .map(|column| OrderTerm { column: *column, descending: false, nulls_first: None })
             .collect(),
+        order_asked: 0,
+        order_by_shown: false,
         limit: 1_000,
         offset: 0,
         count: false,

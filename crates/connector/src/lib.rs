@@ -1,7 +1,7 @@
 //! The face of every database: an intent in, an unreleased result out.
 //!
 //! A connector sees no token and no request, only a sealed plan. It holds a socket or a file, though, and what it sends there
-//! no type can check: that part is reviewed, and the conformance suite compares what the database saw with what was sealed.
+//! no type can check: that part is reviewed, and the conformance suite compares what came back with what was sealed.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -38,6 +38,8 @@ pub struct PrincipalData {
     pub scope: Option<Vec<String>>,
     /// The agent named by the credential.
     pub actor: Option<Actor>,
+    /// The client that the token was issued to, where `act` names another one: its limits hold besides the actor's.
+    pub client: Option<ActorId>,
     /// When the credential ends, milliseconds since 1970 (leeway not included).
     pub not_after_ms: i64,
 }

@@ -19,6 +19,11 @@ pub struct ReadSpec {
     pub condition: Option<Condition<ColumnIx>>,
     /// The order, over columns as `access` shows them; it ends with the primary key, where every key column is clear.
     pub order: Vec<OrderTerm>,
+    /// How many of the order's terms the caller asked for; those after them are the key's.
+    pub order_asked: usize,
+    /// The key does not tell all records apart: the connector ends the order with every output column as it is shown, told
+    /// apart exactly. So neither order nor page depends on anything else, such as a column that the caller must not see.
+    pub order_by_shown: bool,
     /// At most this many records (at least 1). The connector looks one further, to know whether more exist.
     pub limit: u64,
     /// Skip this many.

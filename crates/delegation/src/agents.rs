@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use asuser_core::{ActorId, Issuer, Secret};
+use asuser_core::{ActorId, Issuer, Secret, ServiceName};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -75,10 +75,13 @@ pub struct Agents {
     by_key: HashMap<[u8; 32], ActorId>,
     pub(crate) actor: ActorConfig,
     pub(crate) scope_required: HashSet<Issuer>,
+    /// The names of the configured services, in lower case.
+    services: HashSet<String>,
 }
 
 impl Agents {
-    /// Checks and indexes the configuration. `scope_required` holds the issuers whose tokens must carry a scope of ours.
+    /// Checks and indexes the configuration. `scope_required` holds the issuers whose tokens must carry a scope of ours; by the names
+    /// of `services` a scope is known to be ours.
     ///
     /// # Errors
     /// When a block is ambiguous or malformed; the message says what to change.
@@ -86,8 +89,14 @@ impl Agents {
         agents: Vec<AgentConfig>,
         actor: ActorConfig,
         scope_required: impl IntoIterator<Item = Issuer>,
+        services: impl IntoIterator<Item = ServiceName>,
     ) -> Result<Self, AgentsConfigError> {
-        let mut built = Self { actor, scope_required: scope_required.into_iter().collect(), ..Self::default() };
+        let mut built = Self {
+            actor,
+            scope_required: scope_required.into_iter().collect(),
+            services: services.into_iter().map(|name| name.as_str().to_lowercase()).collect(),
+            ..Self::default()
+        };
         for agent in agents {
             let id = agent.client_id.clone();
             if let Some(hash) = &agent.key_hash {
@@ -102,6 +111,14 @@ impl Agents {
             }
         }
         Ok(built)
+    }
+
+    /// Whether a scope token is about a service here, in any spelling: so it limits, even where it is no grant.
+    pub(crate) fn is_ours(&self, token: &str) -> bool {
+        token.split_once(':').is_some_and(|(service, _)| {
+            let service = service.trim();
+            service == "*" || self.services.contains(&service.to_lowercase())
+        })
     }
 
     /// The agent with this API key. The look-up is by digest, so its timing tells nothing of any stored key.

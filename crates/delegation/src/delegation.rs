@@ -75,24 +75,22 @@ impl From<DelegationError> for Problem {
 }
 
 impl Agents {
-    /// Whose authority is in force: the token's actor, the actor of the API key, or nobody.
+    /// Whose authority is in force: the token's actor, its client, the actor of the API key, or nobody.
     ///
-    /// An actor that the token names and another that the key names are both kept, and both must be allowed.
+    /// Where these differ, all are kept, and all must be allowed.
     ///
     /// # Errors
     /// When the key is unknown, an actor is switched off, or one is demanded and none is there.
     pub fn resolve(&self, verified: &Verified, key: Option<&Secret>) -> Result<Delegation, DelegationError> {
-        let named = verified.data().actor.clone();
+        let data = verified.data();
+        let by_token = |id: ActorId| Actor { id, assurance: Assurance::Token, chain: Vec::new() };
+        let mut actors: Vec<Actor> = data.actor.iter().cloned().chain(data.client.clone().map(by_token)).collect();
         let shown = match key {
             None => None,
             Some(key) => Some(self.by_key(key).ok_or(DelegationError::UnknownKey)?.clone()),
         };
-        let shown = shown.filter(|id| named.as_ref().is_none_or(|actor| actor.id != *id)).map(|id| Actor {
-            id,
-            assurance: Assurance::Credential,
-            chain: Vec::new(),
-        });
-        let actors: Vec<Actor> = named.into_iter().chain(shown).collect();
+        let shown = shown.filter(|id| actors.iter().all(|actor| actor.id != *id));
+        actors.extend(shown.map(|id| Actor { id, assurance: Assurance::Credential, chain: Vec::new() }));
 
         let mut factors = Vec::new();
         for actor in &actors {
@@ -116,11 +114,14 @@ impl Agents {
         }
     }
 
-    /// `None`: the scope is no limit, since it says nothing of us and need not (SPEC D, last line of the table).
+    /// `None`: the scope is no limit, since it says nothing of us and need not. A scope of ours that is no grant, such as `db:write`,
+    /// is a limit that gives nothing.
     fn scope_grants(&self, verified: &Verified) -> Option<Vec<Grant>> {
         let data = verified.data();
-        let ours: Vec<Grant> = data.scope.iter().flatten().filter_map(|token| token.parse().ok()).collect();
-        (!ours.is_empty() || self.scope_required.contains(&data.key.issuer)).then_some(ours)
+        let tokens = || data.scope.iter().flatten();
+        let grants: Vec<Grant> = tokens().filter_map(|token| token.parse().ok()).collect();
+        let limits = !grants.is_empty() || tokens().any(|token| self.is_ours(token));
+        (limits || self.scope_required.contains(&data.key.issuer)).then_some(grants)
     }
 }
 
@@ -134,7 +135,7 @@ fn profile_grants(profile: &Profile) -> Vec<Grant> {
 }
 
 impl Delegation {
-    /// The agents whose authority is in force: none, one, or two that disagree.
+    /// The agents whose authority is in force: none, one, or up to three that disagree (`act`, client, API key).
     #[must_use]
     pub fn actors(&self) -> &[Actor] {
         &self.actors

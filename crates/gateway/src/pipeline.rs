@@ -168,7 +168,7 @@ impl Gateway {
                 Ok(verified)
             }
             Err(refused) => {
-                entry.established(refused.established);
+                entry.established(refused.established, refused.actor);
                 Err(refused.problem)
             }
         }

@@ -14,9 +14,9 @@ use asuser_query::ServiceLimits;
 /// Everything that decides.
 pub struct State {
     /// Who may vouch for a human.
-    pub identities: Identities,
+    pub identities: Arc<Identities>,
     /// Which agents there are.
-    pub agents: Agents,
+    pub agents: Arc<Agents>,
     /// Groups whose members may see every receipt.
     pub auditors: Vec<Auditors>,
     /// What is allowed.

@@ -237,6 +237,7 @@ mod tests {
             database_role: None,
             scope: None,
             actor: None,
+            client: None,
             not_after_ms: 0,
         };
         let claims = parse_object(b"{\"exp\":1}").unwrap();

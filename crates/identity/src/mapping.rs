@@ -10,6 +10,7 @@ use asuser_core::{AttributeValue, GroupName, Login, Problem, Reason};
 use serde_json::Value as Json;
 
 use crate::config::{AttributeType, IdentityConfig};
+use crate::token::hidden::is_hidden;
 use crate::token::json::Object;
 
 const LOGIN_BYTES_MAX: usize = 255;
@@ -97,9 +98,9 @@ impl ClaimPath {
             parts.try_fold(first, |value, part| value.as_object()?.get(part))
         })
     }
-    /// The top-level claim that holds it.
-    fn root(&self) -> &str {
-        self.0.split('.').next().unwrap_or(&self.0)
+    /// Whether one of these top-level claims is, or would hold, this claim: by its whole name or by the first part of its path.
+    fn is_within(&self, names: &Object) -> bool {
+        names.contains_key(&self.0) || self.0.split('.').next().is_some_and(|root| names.contains_key(root))
     }
 }
 
@@ -164,16 +165,27 @@ impl Mapping {
         Ok(required_name(self.login.as_ref(), claims, "login", LOGIN_BYTES_MAX)?.map(Login::from))
     }
 
+    /// The mapped address as it stands in the token: proof of nothing.
+    pub(crate) fn address<'a>(&self, claims: &'a Object) -> Option<&'a str> {
+        self.email.as_ref()?.find(claims)?.as_str()
+    }
+
+    /// Every claim that the mapping reads, besides the subject, which must be there anyway.
+    fn paths(&self) -> impl Iterator<Item = &ClaimPath> {
+        let Self { login, email, email_verified, name, groups, database_role, .. } = self;
+        let named = [groups, login, email, email_verified, name, database_role];
+        named.into_iter().flatten().chain(self.attributes.values().map(|(path, _)| path))
+    }
+
     /// Entra leaves out groups beyond 200 and says so (`_claim_names`, `hasgroups`; OpenID Connect Core §5.6.2 has the form).
-    /// Read as "no groups" it would lift what a policy forbids to a group.
+    /// Read as "no groups" it would lift what a policy forbids to a group; so with every claim that a policy may read.
     fn refuse_overage(&self, claims: &Object) -> Result<(), Problem> {
-        let elsewhere = |root: &str| match claims.get("_claim_names") {
+        let is_elsewhere = |path: &&ClaimPath| match claims.get("_claim_names") {
             None => false,
-            Some(Json::Object(names)) => names.contains_key(root),
+            Some(Json::Object(names)) => path.is_within(names),
             Some(_) => true,
         };
-        let paths = self.groups.iter().chain(self.attributes.values().map(|(path, _)| path));
-        if let Some(path) = paths.into_iter().find(|path| elsewhere(path.root())) {
+        if let Some(path) = self.paths().find(is_elsewhere) {
             return Err(not_mapped(
                 format!("the provider left `{}` out of the token: ask your administrator", path.0),
                 "`_claim_names` says that the claim is elsewhere (too many groups): have the provider send assigned groups only, \
@@ -308,18 +320,14 @@ fn name(text: &str, what: &str, bytes_max: usize) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
-/// Text that reads as it looks: not empty, bounded, NFC (UAX #15), without control and direction characters.
+/// Text that reads as it looks: not empty, bounded, NFC (UAX #15), without characters that cannot be seen.
 fn plain(text: &str, bytes_max: usize) -> Result<&str, &'static str> {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     if text.is_empty() {
         Err("is empty")
     } else if text.len() > bytes_max {
         Err("is too long")
-    } else if text.chars().any(hidden) {
-        Err("holds control characters")
+    } else if text.chars().any(is_hidden) {
+        Err("holds characters that cannot be seen")
     } else if !unicode_normalization::is_nfc(text) {
         Err("is not in Unicode normal form C")
     } else {

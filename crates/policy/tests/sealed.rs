@@ -34,7 +34,7 @@ fn asks(login: &str, changes: &serde_json::Value) -> (Arc<Verified>, Arc<Delegat
     let identities = Identities::new(&[issuer.config("idp")], Path::new("."), &no_secret).unwrap();
     let credential = Credential::Bearer(Secret::new(issuer.token_with(login, changes)));
     let verified = identities.verify(&credential, now_ms()).now_or_never().unwrap().unwrap();
-    let agents = Agents::new(Vec::new(), ActorConfig::default(), []).unwrap();
+    let agents = Agents::new(Vec::new(), ActorConfig::default(), [], []).unwrap();
     let delegation = Arc::new(agents.resolve(&verified, None).unwrap());
     (verified, delegation)
 }

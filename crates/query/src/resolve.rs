@@ -7,7 +7,9 @@
 //! - Names are compared exactly; a near one is suggested, only among the columns that the caller may read.
 //! - `*` leaves denied columns out; if none is left, 403.
 //! - `ids` and the path's key become part of the condition, so they see what the caller sees: a masked key is found by its mask.
-//! - The order ends with the primary key where all its columns are clear, so that pages do not overlap.
+//! - The order ends with the primary key where all its columns are clear, so that pages do not overlap. Else it ends with what is
+//!   shown, so that it tells nothing of what is not.
+//! - A key that the caller may not read is no key for them; its columns are not named.
 
 use std::sync::Arc;
 
@@ -57,11 +59,14 @@ pub(crate) fn resolve(
     let mut nodes = 0;
     let asked = request.condition.as_ref().map(|asked| seen.condition(asked, 0, &mut nodes)).transpose()?;
     let condition = all([seen.path_key(request)?, seen.ids(request)?, asked]);
+    let (order, order_asked) = seen.order(request)?;
     let most = if request.key.is_some() { 1 } else { limits.max_records.max(1) };
     Ok(ReadSpec {
         output: seen.output(&output)?,
         condition,
-        order: seen.order(request)?,
+        order,
+        order_asked,
+        order_by_shown: !seen.key_is_shown(|column| !column.nullable),
         limit: request.limit.unwrap_or(most).clamp(1, most),
         offset: request.offset,
         count: request.include_count,
@@ -176,21 +181,27 @@ impl Seen<'_> {
         all(tests).ok_or(PlanError::Inconsistent { detail: "a key has no column" })
     }
 
-    /// The columns that `ids`, the path and `as_list` mean; each must be readable.
+    /// The columns that `ids`, the path and `as_list` mean. To a caller who names none, a key that they may not read is like none.
     fn key(&self, request: &ReadRequest) -> Result<Vec<ColumnIx>, PlanError> {
         if let Some(name) = &request.id_field {
             return self.column(name, Place::of("id_field")).map(|(ix, _)| vec![ix]);
         }
-        if self.table.primary_key.is_empty() {
+        let key = &self.table.primary_key;
+        if key.is_empty() || !key.iter().all(|ix| self.readable().any(|(readable, _)| readable == *ix)) {
             return Err(PlanError::NoKey { table: self.table.name.to_string() });
         }
-        for ix in &self.table.primary_key {
-            self.column(&self.at(*ix)?.name, Place::of("id"))?;
-        }
-        Ok(self.table.primary_key.clone())
+        Ok(key.clone())
     }
 
-    fn order(&self, request: &ReadRequest) -> Result<Vec<OrderTerm>, PlanError> {
+    /// There is a key, and each column of it is clear and like this.
+    fn key_is_shown(&self, like: impl Fn(&Column) -> bool) -> bool {
+        let key = &self.table.primary_key;
+        let clear = |ix: &ColumnIx| matches!(self.access.get(usize::from(ix.0)), Some(ColumnAccess::Clear));
+        !key.is_empty() && key.iter().all(|ix| clear(ix) && self.table.column(*ix).is_some_and(&like))
+    }
+
+    /// The order, and how many of its terms were asked for.
+    fn order(&self, request: &ReadRequest) -> Result<(Vec<OrderTerm>, usize), PlanError> {
         let mut terms: Vec<OrderTerm> = Vec::new();
         for asked in &request.order {
             let (column, _) = self.column(&asked.column, Place::of("order"))?;
@@ -199,15 +210,15 @@ impl Seen<'_> {
                 terms.push(OrderTerm { column, descending: asked.descending, nulls_first: asked.nulls_first });
             }
         }
-        let key = &self.table.primary_key;
-        if key.iter().all(|ix| matches!(self.access.get(usize::from(ix.0)), Some(ColumnAccess::Clear))) {
-            for column in key {
+        let asked = terms.len();
+        if self.key_is_shown(|_| true) {
+            for column in &self.table.primary_key {
                 if terms.iter().all(|term| term.column != *column) {
                     terms.push(OrderTerm { column: *column, descending: false, nulls_first: None });
                 }
             }
         }
-        Ok(terms)
+        Ok((terms, asked))
     }
 
     /// The column with exactly this name, if the caller may read it.

@@ -4,6 +4,8 @@ use asuser_audit::{Health, HealthState};
 use asuser_gateway::Gateway;
 use serde_json::json;
 
+use crate::counts::Counts;
+
 /// A path that this module answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Watch {
@@ -23,7 +25,7 @@ impl Watch {
         }
     }
     /// Status, media type and body.
-    pub(crate) fn answer(self, gateway: &Gateway) -> (u16, &'static str, String) {
+    pub(crate) fn answer(self, gateway: &Gateway, counts: &Counts) -> (u16, &'static str, String) {
         let audit = gateway.audit().health();
         match self {
             // Alive and able to answer: a log that cannot be written answers nobody.
@@ -34,7 +36,7 @@ impl Watch {
                 (if ok { 200 } else { 503 }, "application/json", body.to_string())
             }
             Self::Ready => ready(gateway, &audit),
-            Self::Metrics => (200, "text/plain; version=0.0.4", metrics(gateway, &audit)),
+            Self::Metrics => (200, "text/plain; version=0.0.4", metrics(gateway, &audit, counts)),
         }
     }
 }
@@ -63,7 +65,7 @@ const fn audit_word(audit: &Health) -> &'static str {
     }
 }
 
-fn metrics(gateway: &Gateway, audit: &Health) -> String {
+fn metrics(gateway: &Gateway, audit: &Health, connections: &Counts) -> String {
     use std::fmt::Write as _;
 
     let counts = gateway.metrics().read();
@@ -81,6 +83,13 @@ fn metrics(gateway: &Gateway, audit: &Health) -> String {
     let plain = |value: u64| [(String::new(), value)];
     family("asuser_answers_total", "Answers that hold data.", "counter", &plain(counts.released));
     family("asuser_refusals_total", "Refusals and failures by reason.", "counter", &refused);
+    for (name, help, counter) in [
+        ("asuser_http_malformed_total", "What was no HTTP request: it has no audit record.", &connections.malformed),
+        ("asuser_connections_stalled_total", "Connections whose answer was not read.", &connections.stalled),
+        ("asuser_connections_refused_total", "Connections beyond an address's share.", &connections.crowded),
+    ] {
+        family(name, help, "counter", &plain(Counts::read(counter)));
+    }
     family("asuser_audit_leaves", "Leaves in the audit log.", "gauge", &plain(log.size));
     family(
         "asuser_audit_syncs_total",

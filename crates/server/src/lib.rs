@@ -2,8 +2,11 @@
 //!
 //! `listener` is the only place that opens an answer and writes to the wire.
 
+mod counts;
 mod health;
 mod listener;
+mod patience;
+mod places;
 mod rest;
 mod source;
 

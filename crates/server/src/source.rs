@@ -56,7 +56,7 @@ impl TrustedProxies {
         nearest
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         let address = wide(address);
         self.0.iter().any(|network| (network.address ^ address).checked_shr(128 - network.bits).unwrap_or(0) == 0)
     }

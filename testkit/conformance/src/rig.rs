@@ -63,7 +63,7 @@ impl Rig {
             .collect();
         let no_secret = |name: &str| Err(format!("no secret {name}"));
         let identities = Identities::new(&[config], Path::new("."), &no_secret).unwrap();
-        let agents = Agents::new(Vec::new(), ActorConfig::default(), []).unwrap();
+        let agents = Agents::new(Vec::new(), ActorConfig::default(), [], []).unwrap();
         let store = Arc::new(Store::open(folder.path().join("store.db")).unwrap());
         let audit = Arc::new(Audit::new(open_log(folder.path(), &store), Arc::new(SystemClock)));
         Arc::new(Self { issuer, identities, agents, attributes: attributes.clone(), audit, store, folder })

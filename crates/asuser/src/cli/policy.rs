@@ -21,7 +21,7 @@ pub(super) fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
     let PolicyCommand::Check(file) = command;
     super::start_log("error");
     let loaded = Loaded::read(&file.config)?;
-    let state = super::runtime()?.block_on(wiring::state(&loaded))?;
+    let (state, _) = super::runtime()?.block_on(wiring::build(loaded))?;
     for warning in state.policies.warnings() {
         out::line(format_args!("warning: {warning}"))?;
     }

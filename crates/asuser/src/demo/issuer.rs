@@ -20,7 +20,7 @@ const KEY_ID: &str = "demo-1";
 const KEY_FILE: &str = "issuer.key";
 
 /// An ES256 key that lives in the demo's folder, so that `asuser demo token` can go on signing.
-pub(super) struct DemoIssuer(EcdsaKeyPair);
+pub(crate) struct DemoIssuer(EcdsaKeyPair);
 
 impl DemoIssuer {
     /// Makes a key and writes it with its public JWK Set.

@@ -98,7 +98,7 @@ async fn play(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Fills a new folder; takes a kept one as it is.
-fn prepare(folder: &Path) -> anyhow::Result<DemoIssuer> {
+pub(crate) fn prepare(folder: &Path) -> anyhow::Result<DemoIssuer> {
     if folder.join("asuser.toml").exists() {
         return DemoIssuer::open(folder);
     }

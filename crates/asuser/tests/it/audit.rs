@@ -85,11 +85,45 @@ fn every_kind_of_request_has_one_record_that_names_person_and_agent() {
     );
     // A good signature on a token for somebody else: refused, and the record says whose it was.
     let wrong = of(wrong_audience.header("audit-id").unwrap());
-    assert!(matches!(wrong.as_slice(), [record] if record["principal"]["subject"] == "user-bob"), "{wrong:?}");
+    assert!(
+        matches!(wrong.as_slice(), [record] if record["principal"]["subject"] == "user-bob" && record["actor"]["id"] == "sales-copilot"),
+        "{wrong:?}"
+    );
     let read = all.iter().find(|record| record["rows"] == 2).unwrap();
     assert_eq!(read["masks"], json!([{"column": "email", "mask": "email"}]));
     assert_eq!(read["run_as"], "filter");
     assert_eq!(read["columns"], json!(["id", "owner", "region", "amount", "email", "note"]));
+    verify(&site, &[]).unwrap();
+}
+
+/// What a filter or an order looked at can be guessed from the answer, so the record names it too.
+#[test]
+fn a_record_names_what_the_filter_and_the_order_looked_at() {
+    let mut site = Site::new().started();
+    let asked = [
+        &[("fields", "id"), ("filter", "email LIKE 'a%' AND id > 0"), ("order", "amount desc,id")][..],
+        &[("fields", "id"), ("ids", "1")],
+        &[("fields", "id")],
+    ];
+    let ids: Vec<String> = asked
+        .iter()
+        .map(|parameters| {
+            let reply = site.ask("alice", "orders", parameters);
+            assert_eq!(reply.status, 200, "{reply:?}");
+            reply.header("audit-id").unwrap().to_owned()
+        })
+        .collect();
+    site.stop();
+    let all = records(&site, &[]);
+    let of = |at: usize| all.iter().find(|record| record["audit_id"] == *ids[at]).unwrap();
+    assert_eq!(of(0)["columns"], json!(["id"]));
+    assert_eq!(of(0)["used"], json!(["email", "id", "amount"]));
+    assert_eq!(of(0)["masks"], json!([{"column": "email", "mask": "email"}]), "it was used as its mask");
+    assert_eq!(of(1)["used"], json!(["id"]));
+    // Neither the policy's column nor the key that only breaks ties.
+    assert_eq!((&of(2)["used"], &of(2)["masks"]), (&Json::Null, &Json::Null), "the twin");
+    let shown = site.command(&["audit", "show", &ids[0]]);
+    assert!(said(&shown).contains("amount"), "{}", said(&shown));
     verify(&site, &[]).unwrap();
 }
 

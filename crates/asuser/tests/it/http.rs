@@ -1,7 +1,10 @@
 //! HTTP as an attacker speaks it (HT-01, HT-02), each beside the honest request.
 
+use std::time::{Duration, Instant};
+
 use crate::site::{Reply, Site};
 
+const PATIENCE: Duration = Duration::from_secs(30);
 const ORDERS: &str = "/api/v2/db/_table/orders?order=id";
 
 #[test]
@@ -53,6 +56,60 @@ fn a_body_smuggles_no_request() {
     let answer = String::from_utf8_lossy(&site.send(outer.as_bytes())).into_owned();
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     assert!(!answer.contains("\"resource\""));
+}
+
+/// What hyper refuses by itself never was a request: no record, but a number. A request that is refused has a record instead.
+#[test]
+fn what_is_no_http_is_counted() {
+    let site = Site::new().started();
+    let bearer = format!("Authorization: Bearer {}\r\n", site.issuer.token_for("alice"));
+    let raw = |head: &str| {
+        let head = format!("GET /whoami HTTP/1.1\r\nHost: h\r\n{bearer}{head}Connection: close\r\n\r\n");
+        Reply::parse(&site.send(head.as_bytes()))
+    };
+    assert_eq!(raw("").status, 200);
+    assert_eq!(site.get_with("/nothing//", &[]).status, 401);
+    assert_eq!(malformed(&site), 0, "requests, served and refused, have records");
+    let many = (0..200).map(|nth| format!("X-{nth}: x\r\n")).collect::<String>();
+    for (nth, (head, status)) in [
+        ("Transfer-Encoding: xchunked\r\n", 400),
+        ("Content-Length: 4\r\nContent-Length: 5\r\n", 400),
+        ("Bad Name: x\r\n", 400),
+        (&*many, 431),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let reply = raw(head);
+        assert_eq!((reply.status, reply.header("audit-id")), (status, None), "{head:.40}");
+        // Counted once the connection has ended, which its peer may see a little earlier.
+        let (wanted, started) = (nth as u64 + 1, Instant::now());
+        while malformed(&site) != wanted {
+            assert!(started.elapsed() < PATIENCE, "{head:.40} was not counted");
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn malformed(site: &Site) -> u64 {
+    let text = site.get_with("/metrics", &[]).text;
+    let line = text.lines().find_map(|line| line.strip_prefix("asuser_http_malformed_total "));
+    line.expect("the metric").parse().unwrap()
+}
+
+/// hyper drops a fragment before anybody could refuse it: it leads nowhere else, and skips nothing.
+#[test]
+fn a_fragment_takes_no_part_in_routing() {
+    let site = Site::new().started();
+    let bearer = format!("Authorization: Bearer {}\r\n", site.issuer.token_for("alice"));
+    let raw = |path: &str, more: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: h\r\n{more}Connection: close\r\n\r\n");
+        Reply::parse(&site.send(head.as_bytes())).status
+    };
+    for path in ["/whoami#x", "/whoami#/../health", "/whoami#?a=b"] {
+        assert_eq!((raw(path, ""), raw(path, &bearer)), (401, 200), "{path}");
+    }
+    assert_eq!(raw("/nothing#/../whoami", &bearer), 404);
 }
 
 #[test]

@@ -23,8 +23,25 @@ fn a_reload_takes_effect_or_changes_nothing() {
     site.wait_for_log("in force");
     assert_eq!(ids(&site), [1], "the new policy is in force");
 
-    // A removed or empty file is a policy too: nothing is permitted any more.
-    site.write("policies/db/rows.cedar", "");
+    // A file that is gone or empty is half of an edit: what it forbade or masked would be open.
+    for (name, lose) in
+        [("policies/db/rows.cedar", true), ("policies/db/rows.cedar", false), ("policies/db/masks.toml", true)]
+    {
+        let text = std::fs::read_to_string(site.path(name)).unwrap();
+        if lose {
+            std::fs::remove_file(site.path(name)).unwrap()
+        } else {
+            site.write(name, "\n")
+        }
+        site.signal("HUP");
+        let line = site.wait_for_log("not reloaded");
+        assert!(line.contains(name), "{line}");
+        assert_eq!(ids(&site), [1]);
+        assert!(!site.ask("alice", "orders", &[]).text.contains("ada@one"), "masks stay");
+        site.write(name, &text);
+    }
+    // Said on purpose, it is a policy: nothing is permitted any more.
+    site.write("policies/db/rows.cedar", "// nobody, for now\n");
     site.signal("HUP");
     site.wait_for_log("in force");
     assert_eq!(site.ask("alice", "orders", &[]).status, 404);

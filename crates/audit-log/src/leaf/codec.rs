@@ -9,6 +9,7 @@
 //!  5 policy    bstr32 13 masks     [[column, mask]]               21 who          [index, bstr32]
 //!  6 catalogue bstr32 14 statement bstr32                         22 subject      bstr16
 //!  7 config    bstr32 15 actor     [id, assurance, [text]]        23 commitments  {field: bstr32}
+//! 29 used     [text]
 //! ```
 //! Kinds: 1 who, 2 whole, 3 intent, 4 progress, 5 outcome, 6 refused, 7 summary, 8 start, 9 config, 10 erase, 11 erased,
 //! 12 abandoned. Assurance: 0 none, 1 credential, 2 token. Personal fields: 1 issuer, 2 subject, 3 login, 4 email, 5 name,
@@ -48,6 +49,7 @@ impl Leaf {
             self.count.is_some(),
             self.window.is_some(),
             self.note.is_some(),
+            !self.used.is_empty(),
         ];
         optional.iter().map(|present| u64::from(*present)).sum::<u64>().saturating_add(5)
     }
@@ -105,7 +107,8 @@ impl Leaf {
         if let Some(window) = self.window {
             e.u8(27)?.array(2)?.i64(window.from_ms)?.i64(window.to_ms)?;
         }
-        text(e, 28, self.note.as_deref())
+        text(e, 28, self.note.as_deref())?;
+        texts(e, 29, &self.used)
     }
 }
 
@@ -203,6 +206,7 @@ pub(super) fn read(d: &mut Decoder<'_>) -> Result<Leaf, LeafError> {
                 leaf.window = Some(Window { from_ms: d.i64()?, to_ms: d.i64()? });
             }
             28 => leaf.note = Some(d.str()?.to_owned()),
+            29 => leaf.used = strings(d)?,
             _ => return Err(malformed("it has an unknown field")),
         }
     }

@@ -25,10 +25,10 @@ fn actor() -> impl Strategy<Value = LeafActor> {
 }
 
 prop_compose! {
-    fn names()(tables in vec(".{0,20}", 0..4), columns in vec(".{0,20}", 0..6), masks in vec((".{0,9}", ".{0,9}"), 0..4))
-        -> (Vec<String>, Vec<String>, Vec<MaskedColumn>)
+    fn names()(tables in vec(".{0,20}", 0..4), columns in vec(".{0,20}", 0..6), used in vec(".{0,20}", 0..4), masks in vec((".{0,9}", ".{0,9}"), 0..4))
+        -> (Vec<String>, Vec<String>, Vec<String>, Vec<MaskedColumn>)
     {
-        (tables, columns, masks.into_iter().map(|(column, mask)| MaskedColumn { column, mask }).collect())
+        (tables, columns, used, masks.into_iter().map(|(column, mask)| MaskedColumn { column, mask }).collect())
     }
 }
 
@@ -40,7 +40,7 @@ prop_compose! {
         (service, action, route, reason) in
             (option::of(any::<String>()), option::of(any::<String>()), option::of(any::<String>()), option::of(any::<String>())),
         (run_as, request_id, note) in (option::of(any::<String>()), option::of(any::<String>()), option::of(any::<String>())),
-        (tables, columns, masks) in names(),
+        (tables, columns, used, masks) in names(),
         actor in option::of(actor()),
         (status, rows, bytes, count) in
             (option::of(any::<u16>()), option::of(any::<u64>()), option::of(any::<u64>()), option::of(any::<u64>())),
@@ -51,7 +51,7 @@ prop_compose! {
     ) -> Leaf {
         Leaf {
             kind: Kind::ALL[kind], entry, n, t_ms, policy, catalogue, config, service, action, route, tables, columns,
-            masks, statement, actor, reason, status, rows, bytes, body,
+            used, masks, statement, actor, reason, status, rows, bytes, body,
             who: who.map(|(index, hash)| WhoRef { index, hash }),
             subject: subject.map(SubjectRef),
             commitments: commitments.into_iter().map(|(field, hash)| (Field::ALL[field], hash)).collect(),
@@ -92,12 +92,12 @@ proptest! {
     #[test]
     fn a_fitted_leaf_always_fits(
         letter in prop_oneof![Just("a"), Just("ü"), Just("漢"), Just("\0")], texts in vec(0..600_usize, 8),
-        lists in vec(vec(0..300_usize, 0..200), 3), masks in vec(0..300_usize, 0..300),
+        lists in vec(vec(0..300_usize, 0..200), 4), masks in vec(0..300_usize, 0..300),
     ) {
         let text = |length: &usize| letter.repeat(*length);
         let list = |at: usize| lists[at].iter().map(text).collect::<Vec<_>>();
         let mut leaf = full_leaf(|at| text(&texts[at]));
-        [leaf.tables, leaf.columns] = [list(0), list(1)];
+        [leaf.tables, leaf.columns, leaf.used] = [list(0), list(1), list(3)];
         leaf.actor.as_mut().unwrap().chain = list(2);
         leaf.masks = masks.iter().map(|length| MaskedColumn { mask: text(length), column: text(length) }).collect();
         let bytes = leaf.fitted().encode().unwrap();
@@ -128,6 +128,7 @@ fn full_leaf(text: impl Fn(usize) -> String) -> Leaf {
         note: Some(text(6)),
         tables: vec![text(0)],
         columns: vec![text(1)],
+        used: vec![text(1)],
         masks: vec![MaskedColumn { column: text(2), mask: "full".into() }],
         actor: Some(LeafActor { id: text(7), assurance: Assurance::Token, chain: vec![text(7)] }),
         status: Some(u16::MAX),

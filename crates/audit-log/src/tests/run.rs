@@ -267,6 +267,34 @@ fn the_key_is_private_and_belongs_to_its_log() {
     assert!(matches!(place.try_open(place.options()), Err(OpenError::Key(..))), "a log with records gets no new key");
 }
 
+/// Whoever can write to the folder can put another key or control socket there.
+#[test]
+fn a_folder_that_others_can_write_to_is_refused() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let place = Place::new();
+    drop(place.open());
+    for folder in [place.path(), place.path().join("journal"), place.path().join("tile")] {
+        let with_mode = |mode| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o777, 0o770, 0o1777, 0o702] {
+            with_mode(mode);
+            assert_eq!(place.try_open(place.options()).err(), Some(OpenError::Folder(folder.clone())), "{mode:o}");
+        }
+        for mode in [0o755, 0o700] {
+            with_mode(mode);
+            assert!(place.try_open(place.options()).is_ok(), "{mode:o}");
+        }
+        if rustix::process::geteuid().is_root() {
+            chown(&folder, Some(65_534), None).unwrap();
+            assert_eq!(place.try_open(place.options()).err(), Some(OpenError::Folder(folder.clone())), "another's");
+            chown(&folder, Some(0), None).unwrap();
+        } else {
+            println!("skipped: only root can give a folder away");
+        }
+    }
+    assert!(OpenError::Folder(place.path()).to_string().contains("chmod 700"));
+    drop(place.open());
+}
+
 #[test]
 fn hostile_text_stays_one_well_formed_record() {
     let place = Place::new();

@@ -279,6 +279,7 @@ pub(crate) fn principal(name: &str) -> PrincipalData {
         database_role: None,
         scope: None,
         actor: None,
+        client: None,
         not_after_ms: NOW,
     }
 }

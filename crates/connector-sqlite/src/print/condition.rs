@@ -1,7 +1,7 @@
 //! The caller's condition, with SQL's three-valued logic, over what the caller sees.
 //!
-//! Comparisons use the column's own collation. LIKE, STARTS WITH, ENDS WITH and CONTAINS are SQLite's LIKE: they ignore the
-//! case of ASCII letters and of no others, and see a text up to its first NUL character. They only narrow what the row filter
+//! Comparisons use the column's own collation. LIKE, STARTS WITH, ENDS WITH and CONTAINS are SQLite's LIKE, in a form that a
+//! deadline can stop (`matching.rs`): they ignore the case of ASCII letters and of no others, and see a text up to its first NUL character. They only narrow what the row filter
 //! lets through, and on a masked column they see the mask.
 
 use asuser_core::{Column, ColumnIx, ColumnKind, CompareOp, Condition, Literal, Test, TestKind};
@@ -10,6 +10,7 @@ use rusqlite::types::Value;
 use super::Printer;
 use crate::SqliteError;
 use crate::connect::LIKE_PATTERN_BYTES_MAX;
+use crate::functions::TEXT_LIKE_FUNCTION;
 
 /// Deeper than any condition that a person writes; below SQLite's own limit.
 const DEPTH_MAX: usize = 60;
@@ -58,9 +59,11 @@ impl Printer<'_> {
 
     fn test(&mut self, out: &mut String, test: &Test<ColumnIx>) -> Result<(), SqliteError> {
         let column = self.column(test.column)?;
-        self.access(out, test.column)?;
+        let mut shown = String::new();
+        self.access(&mut shown, test.column)?;
         match &test.kind {
             TestKind::Compare(op, literal) => {
+                out.push_str(&shown);
                 out.push_str(match op {
                     CompareOp::Eq => " = ",
                     CompareOp::Ne => " <> ",
@@ -75,25 +78,25 @@ impl Printer<'_> {
                 return Err(SqliteError::Plan("it holds an empty list".to_owned()));
             }
             TestKind::In(literals) => {
-                out.push_str(" IN (");
+                out.push_str(&format!("{shown} IN ("));
                 for (at, literal) in literals.iter().enumerate() {
                     out.push_str(if at == 0 { "" } else { ", " });
                     self.literal(out, column, literal)?;
                 }
                 out.push(')');
             }
-            TestKind::Like(pattern) => self.like_text(out, pattern.clone())?,
-            TestKind::StartsWith(text) => self.like_text(out, format!("{}%", escaped(text)))?,
-            TestKind::EndsWith(text) => self.like_text(out, format!("%{}", escaped(text)))?,
-            TestKind::Contains(text) => self.like_text(out, format!("%{}%", escaped(text)))?,
+            TestKind::Like(pattern) => self.like_text(out, &shown, pattern.clone())?,
+            TestKind::StartsWith(text) => self.like_text(out, &shown, format!("{}%", escaped(text)))?,
+            TestKind::EndsWith(text) => self.like_text(out, &shown, format!("%{}", escaped(text)))?,
+            TestKind::Contains(text) => self.like_text(out, &shown, format!("%{}%", escaped(text)))?,
             TestKind::Between(low, high) => {
-                out.push_str(" BETWEEN ");
+                out.push_str(&format!("{shown} BETWEEN "));
                 self.literal(out, column, low)?;
                 out.push_str(" AND ");
                 self.literal(out, column, high)?;
             }
-            TestKind::IsNull => out.push_str(" IS NULL"),
-            TestKind::IsNotNull => out.push_str(" IS NOT NULL"),
+            TestKind::IsNull => out.push_str(&format!("{shown} IS NULL")),
+            TestKind::IsNotNull => out.push_str(&format!("{shown} IS NOT NULL")),
         }
         Ok(())
     }
@@ -104,14 +107,14 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn like_text(&mut self, out: &mut String, pattern: String) -> Result<(), SqliteError> {
-        // SQLite would raise this only while it looks at a row, which would tell whether there is one.
+    /// SQLite's LIKE converts as this CAST does: a number is its digits, a blob its bytes.
+    fn like_text(&mut self, out: &mut String, shown: &str, pattern: String) -> Result<(), SqliteError> {
         if pattern.len() > LIKE_PATTERN_BYTES_MAX {
             return Err(SqliteError::BadValue("the pattern is too long"));
         }
-        out.push_str(" LIKE ");
+        out.push_str(&format!("{TEXT_LIKE_FUNCTION}("));
         self.bind(out, Value::Text(pattern));
-        out.push_str(" ESCAPE '\\'");
+        out.push_str(&format!(", CAST({shown} AS TEXT))"));
         Ok(())
     }
 }

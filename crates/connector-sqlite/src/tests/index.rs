@@ -24,7 +24,7 @@ const SCRIPT: &str = "
 fn plan(fixture: &Fixture, spec: &ReadSpec) -> String {
     let printed = print::statement(spec).unwrap();
     let reader = Connection::open(&fixture.path).unwrap();
-    functions::register(&reader).unwrap();
+    functions::register(&reader, &Arc::default()).unwrap();
     let mut statement = reader.prepare(&format!("EXPLAIN QUERY PLAN {}", printed.select)).unwrap();
     let values = rusqlite::params_from_iter(printed.values.iter());
     let lines = statement.query_map(values, |row| row.get::<_, String>(3)).unwrap();
@@ -65,6 +65,18 @@ async fn filters_use_indexes() {
         let plan = plan(&fixture, &spec);
         assert!(plan.contains(expected), "{plan}\n{:?}", spec.row_filter);
     }
+    // The key decides what a policy leaves equal; else what is shown does, which must be sorted.
+    let mut by_key = spec(&t);
+    by_key.output.truncate(2);
+    assert_eq!(plan(&fixture, &by_key), "SCAN t");
+    by_key.order_by_shown = true;
+    assert_eq!(plan(&fixture, &by_key), "SCAN t", "SQLite knows that a key tells all rows apart");
+    let mut by_shown = by_key;
+    by_shown.order.clear();
+    by_shown.output.remove(0);
+    assert_eq!(plan(&fixture, &by_shown), "SCAN t USING COVERING INDEX t_owner");
+    by_shown.output.push(asuser_core::OutputColumn { name: "n".to_owned(), column: column(&t, "n") });
+    assert!(plan(&fixture, &by_shown).contains("USE TEMP B-TREE"), "{}", plan(&fixture, &by_shown));
     // What the policy compares by code point cannot use an index that ignores case; it is still right.
     let word = plan(&fixture, &with(&t, test(&t, "word", FilterOp::Eq(text("a")))));
     assert!(word.contains("SCAN t"), "{word}");
@@ -126,7 +138,7 @@ async fn values_are_bound_and_names_are_quoted() {
     let printed = print::statement(&spec).unwrap();
     let mask = r#"CASE WHEN (typeof(t."owner") = 'text' AND t."owner" = ?3) THEN t."x""y" ELSE asuser_mask_partial(t."x""y") END"#;
     let rows = format!(
-        r#" FROM "main"."a""b" AS t WHERE ((typeof(t."owner") = 'text' AND t."owner" = ?1) AND (typeof(t."word") = 'text' AND t."word" <> ?2 COLLATE BINARY)) AND ({mask} LIKE ?4 ESCAPE '\')"#
+        r#" FROM "main"."a""b" AS t WHERE ((typeof(t."owner") = 'text' AND t."owner" = ?1) AND (typeof(t."word") = 'text' AND t."word" <> ?2 COLLATE BINARY)) AND (asuser_text_like(?4, CAST({mask} AS TEXT)))"#
     );
     assert_eq!(printed.select, format!(r#"SELECT {mask}, t."owner"{rows} ORDER BY {mask} LIMIT ?5 OFFSET ?6"#));
     assert_eq!(printed.count, Some(format!("SELECT count(*){rows}")));

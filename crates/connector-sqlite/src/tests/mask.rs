@@ -145,6 +145,43 @@ async fn a_row_filter_sees_the_clear_column() {
     assert_eq!((ids(&rows), &rows[0]["email"]), (vec![2], &json!("a***@x.y")));
 }
 
+/// Stored in the order of a column that the caller must not see, or found by its index: neither order nor page tells of it.
+#[tokio::test]
+async fn the_order_of_rows_tells_nothing_of_what_is_hidden() {
+    // Two files that look alike to the caller; their hidden columns order the rows differently.
+    const RANKS: [&str; 2] = [
+        "(1, 'n', 'b', 10), (2, 'N', 'a', 20), (3, 'n', 'c', 30)",
+        "(3, 'n', 'b', 30), (1, 'n', 'c', 10), (2, 'N', 'a', 20)",
+    ];
+    let mut seen = Vec::new();
+    for rows in RANKS {
+        let fixture = Fixture::new(&format!(
+            "CREATE TABLE t (rank INTEGER PRIMARY KEY, word TEXT COLLATE NOCASE, name TEXT, pay INTEGER);
+             CREATE INDEX t_pay ON t(pay, word, name); INSERT INTO t VALUES {rows};"
+        ))
+        .await;
+        let table = fixture.table("t");
+        let at = |name: &str| usize::from(column(&table, name).0);
+        let mut hidden = spec(&table);
+        (hidden.access[at("rank")], hidden.access[at("pay")]) = (ColumnAccess::Denied, ColumnAccess::Denied);
+        hidden.output.retain(|output| output.name == "word" || output.name == "name");
+        hidden.order = vec![OrderTerm { column: column(&table, "word"), descending: false, nulls_first: None }];
+        // The policy's own condition makes the database go by the hidden column.
+        hidden.row_filter = Filter::test(column(&table, "pay"), FilterOp::Gt(Operand::Value(Value::Integer(0))));
+        hidden.order_by_shown = true;
+        let mut pages = vec![fixture.json(&hidden).await];
+        hidden.limit = 1;
+        for offset in 0..3 {
+            hidden.offset = offset;
+            pages.push(fixture.json(&hidden).await);
+        }
+        let words: Vec<_> = pages[0].as_array().unwrap().iter().map(|row| row["name"].clone()).collect();
+        assert_eq!(words, ["a", "b", "c"], "`N` and `n` are equal in the order asked for, and told apart after it");
+        seen.push(pages);
+    }
+    assert_eq!(seen[0], seen[1]);
+}
+
 #[tokio::test]
 async fn a_denied_column_is_in_no_statement() {
     let (fixture, mut spec) = company().await;

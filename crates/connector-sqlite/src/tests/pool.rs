@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use asuser_core::{Catalog, Filter, LikePattern, PatternPart, ReadSpec, ServiceName};
+use asuser_core::{Catalog, Condition, Filter, LikePattern, PatternPart, ReadSpec, ServiceName, Test, TestKind};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -119,6 +119,105 @@ async fn dropping_the_future_interrupts_the_statement() {
     assert_eq!(has_ended.recv_timeout(Duration::from_secs(60)), Ok(SqliteError::Cancelled));
     // A cancel that comes late hits nobody: the next read on the same thread runs.
     assert_eq!(pool.run(budget(&fixture, 60_000), |_, _| Ok(7)).await, Ok(7));
+}
+
+/// A thread that nothing can stop: whoever waits is told in time, and the late work's connection serves nobody.
+#[tokio::test]
+async fn a_thread_that_cannot_be_stopped_holds_nobody_up() {
+    let fixture = Fixture::new("CREATE TABLE t (x)").await;
+    let pool = pool(1, 4, &fixture);
+    let (release, released) = channel::<()>();
+    let stuck = |released: std::sync::mpsc::Receiver<()>| {
+        move |connected: &mut Connected, _: &Budget| {
+            connected.permit(Permit::Frame);
+            connected.connection.execute_batch("BEGIN").unwrap();
+            let _ = released.recv();
+            Ok(())
+        }
+    };
+    let timeout = Err(SqliteError::Timeout { time_ms_max: 20 });
+    assert_eq!(pool.run(budget(&fixture, 20), stuck(released)).await, timeout);
+    assert_eq!(pool.run(budget(&fixture, 20), |_, _| Ok(())).await, timeout, "one that waits behind it is told too");
+    release.send(()).unwrap();
+    let fresh = pool.run(budget(&fixture, 60_000), |connected, _| Ok(connected.connection.is_autocommit())).await;
+    assert_eq!(fresh, Ok(true), "the twin: the next runs, on another connection");
+
+    // The same for a read; and a pool is gone at once, though its thread is not.
+    let (release, released) = channel::<()>();
+    let read = pool
+        .read(budget(&fixture, 20), move |_, _, _| {
+            let _ = released.recv();
+            Ok(asuser_core::Records::default())
+        })
+        .await;
+    assert!(matches!(read, Err(SqliteError::Timeout { time_ms_max: 20 })));
+    drop(pool);
+    drop(release);
+}
+
+#[tokio::test]
+async fn a_busy_pool_does_not_hide_the_catalogue() {
+    let fixture = Fixture::new("CREATE TABLE t (x)").await;
+    let mut held = Vec::new();
+    for _ in 0..options(&fixture.path).connections {
+        let (release, released) = channel::<()>();
+        let stuck = fixture.connector.pool.run(budget(&fixture, 20), move |_, _| {
+            let _ = released.recv();
+            Ok(())
+        });
+        assert!(matches!(stuck.await, Err(SqliteError::Timeout { .. })));
+        held.push(release);
+    }
+    let mut read = spec(&fixture.table("t"));
+    read.time_ms_max = 20;
+    assert!(matches!(fixture.read(&read).await, Err(SqliteError::Timeout { .. })), "the pool is busy");
+    assert!(fixture.connector.catalog().await.is_ok());
+    drop(held);
+    read.time_ms_max = 60_000;
+    assert!(fixture.read(&read).await.is_ok(), "the twin");
+}
+
+/// Few steps of the machine, much work in one of them.
+#[tokio::test]
+async fn a_spent_budget_ends_one_long_like() {
+    let fixture =
+        Fixture::new("CREATE TABLE t (v TEXT); INSERT INTO t VALUES (replace(hex(zeroblob(50000)), '0', 'a'))").await;
+    let connected = Connected::open(&options(&fixture.path), &budget(&fixture, 60_000)).unwrap();
+    connected.permit(Permit::Table { table: fixture.table("t"), columns: vec![true] });
+    let pattern = format!("%_{}bN", "a".repeat(1_000));
+    let run = |pattern: &str| {
+        let mut statement = connected.connection.prepare_cached("SELECT asuser_text_like(?1, v) FROM main.t").unwrap();
+        statement.query_row([pattern], |row| row.get::<_, bool>(0))
+    };
+    assert_eq!(run("%aab%"), Ok(false), "the twin");
+    let spent = budget(&fixture, 60_000);
+    spent.cancel();
+    connected.watch.set(Some(spent.clone()));
+    let error = run(&pattern).unwrap_err();
+    assert_eq!(SqliteError::from_sqlite(&error, &spent), SqliteError::Cancelled);
+}
+
+/// What once took half a minute: many patterns over long texts, none of which match.
+#[tokio::test]
+async fn patterns_that_almost_match_long_texts_end_in_time() {
+    let fixture = Fixture::new(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT);
+         WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 20)
+         INSERT INTO t SELECT x, replace(hex(zeroblob(50000)), '0', 'a') FROM c;",
+    )
+    .await;
+    let table = fixture.table("t");
+    let body = super::column(&table, "body");
+    let any = |pattern: &dyn Fn(usize) -> String| {
+        let test = |at| Test { column: body, at: 0, kind: TestKind::Like(pattern(at)) };
+        Some(Condition::Any((0..14).map(|at| Condition::Test(test(at))).collect()))
+    };
+    let mut read = spec(&table);
+    read.condition = any(&|at| format!("%{}b{at}", "a".repeat(1_000)));
+    assert_eq!(fixture.read(&read).await.unwrap().rows, 0, "it is cheap");
+    read.condition = any(&|at| format!("%_{}b{at}%", "a".repeat(1_000)));
+    read.time_ms_max = 300;
+    assert_eq!(fixture.read(&read).await, Err(SqliteError::Timeout { time_ms_max: 300 }), "it is stopped");
 }
 
 #[tokio::test]
@@ -346,9 +445,11 @@ async fn a_structured_connection_reads_only_the_plans_columns() {
     let connected = Connected::open(&options(&fixture.path), &budget(&fixture, 60_000)).unwrap();
     connected.permit(Permit::Table { table: fixture.table("t"), columns: vec![true, false] });
     let may = |sql: &str| connected.connection.prepare(sql).is_ok();
-    for allowed in
-        ["SELECT a FROM main.t", "SELECT count(*) FROM t WHERE a LIKE 'x'", "SELECT asuser_mask_full(A) FROM T"]
-    {
+    for allowed in [
+        "SELECT a FROM main.t",
+        "SELECT count(*) FROM t WHERE asuser_text_like('x', a)",
+        "SELECT asuser_mask_full(A) FROM T",
+    ] {
         assert!(may(allowed), "{allowed}");
     }
     for denied in [
@@ -361,6 +462,7 @@ async fn a_structured_connection_reads_only_the_plans_columns() {
         "SELECT a FROM (SELECT b AS a FROM t)",
         "WITH t AS (SELECT a FROM u) SELECT a FROM t",
         "SELECT upper(a) FROM t",
+        "SELECT a FROM t WHERE a LIKE 'x'",
         "SELECT asuser_value(1) FROM t",
         "SELECT sqlite_version()",
         "SELECT name FROM sqlite_schema",

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use asuser_core::{Actor, PrincipalData, PrincipalKey, Problem, Secret};
+use asuser_core::{Actor, ActorId, PrincipalData, PrincipalKey, Problem, Secret};
 
 use crate::algorithm::Algorithm;
 use crate::config::IdentityConfig;
@@ -39,6 +39,7 @@ pub(crate) struct Provider {
 pub(crate) struct Established {
     pub(crate) key: Option<PrincipalKey>,
     pub(crate) actor: Option<Actor>,
+    pub(crate) client: Option<ActorId>,
 }
 
 impl Provider {
@@ -108,14 +109,14 @@ impl Provider {
         let subject = claims::subject(claims, &self.mapping.subject)?;
         let key = PrincipalKey { issuer: self.config.issuer.clone(), subject };
         established.key = Some(key.clone());
-        established.actor = claims::actor(claims, self.profile)?;
+        (established.actor, established.client) = claims::actor(claims, self.profile)?;
         Ok(key)
     }
 
     fn check_human(&self, claims: &Object, established: &Established) -> Result<(), Problem> {
         let login = self.mapping.login(claims)?;
         let subject = established.key.as_ref().map_or("", |key| key.subject.as_str());
-        human::check(claims, subject, login.as_ref().map(asuser_core::Login::as_str))
+        human::check(claims, subject, login.as_ref().map(asuser_core::Login::as_str), self.mapping.address(claims))
     }
 
     fn map(
@@ -139,6 +140,7 @@ impl Provider {
             database_role: mapped.database_role,
             scope,
             actor: established.actor.clone(),
+            client: established.client.clone(),
             not_after_ms: times.exp_s.saturating_mul(1000),
         };
         Ok((data, words))

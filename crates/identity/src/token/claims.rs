@@ -6,6 +6,7 @@
 use asuser_core::{Actor, ActorId, Assurance, Problem, Reason, Subject};
 use serde_json::Value as Json;
 
+use super::hidden::is_hidden;
 use super::json::Object;
 use super::jws::shown;
 use super::profile::Profile;
@@ -99,7 +100,7 @@ fn seconds(claims: &Object, name: &str) -> Result<Option<i64>, Problem> {
     }
 }
 
-/// A claim that must be a non-empty text without control characters, at most 255 bytes.
+/// A claim that must be a non-empty text without characters that cannot be seen, at most 255 bytes.
 pub(crate) fn identifier<'a>(claims: &'a Object, name: &str) -> Result<Option<&'a str>, Problem> {
     claims.get(name).map(|value| identifier_value(value, name)).transpose()
 }
@@ -108,7 +109,9 @@ fn identifier_value<'a>(value: &'a Json, name: &str) -> Result<&'a str, Problem>
     match value {
         Json::String(text) if text.is_empty() => Err(bad_claim(name, "it is empty")),
         Json::String(text) if text.len() > ID_BYTES_MAX => Err(bad_claim(name, "it has more than 255 bytes")),
-        Json::String(text) if text.chars().any(char::is_control) => Err(bad_claim(name, "it holds control characters")),
+        Json::String(text) if text.chars().any(is_hidden) => {
+            Err(bad_claim(name, "it holds characters that cannot be seen"))
+        }
         Json::String(text) => Ok(text),
         _ => Err(bad_claim(name, "a text is expected")),
     }
@@ -121,14 +124,15 @@ pub(crate) fn subject(claims: &Object, claim: &str) -> Result<Subject, Problem> 
     Ok(if claim == "sub" { sub.into() } else { required(claim)?.into() })
 }
 
-/// The agent: `act` (RFC 8693 §4.1), else the client.
-pub(crate) fn actor(claims: &Object, profile: &Profile) -> Result<Option<Actor>, Problem> {
+/// The agent: `act` (RFC 8693 §4.1), else the client; and the client, where `act` names another one.
+pub(crate) fn actor(claims: &Object, profile: &Profile) -> Result<(Option<Actor>, Option<ActorId>), Problem> {
     let mut chain = act_chain(claims)?.into_iter();
-    let id = match chain.next() {
-        Some(id) => Some(id),
-        None => client(claims, profile)?.map(ActorId::from),
+    let client = client(claims, profile)?.map(ActorId::from);
+    let (id, client) = match chain.next() {
+        Some(id) => (Some(id.clone()), client.filter(|client| *client != id)),
+        None => (client, None),
     };
-    Ok(id.map(|id| Actor { id, assurance: Assurance::Token, chain: chain.collect() }))
+    Ok((id.map(|id| Actor { id, assurance: Assurance::Token, chain: chain.collect() }), client))
 }
 
 /// The subjects of nested `act` claims, the current actor first.

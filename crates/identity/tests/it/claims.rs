@@ -122,6 +122,94 @@ fn machines_are_no_humans() {
     mapped.accepts(&mapped.token(json!({ "user": { "name": "x-service-account-" } })));
 }
 
+/// A token with these claims and without the scope and the user name that the rig gives by itself.
+fn bare(rig: &Rig, claims: &Json) -> String {
+    let without: Vec<&str> =
+        ["scope", "preferred_username", "email"].into_iter().filter(|name| claims.get(*name).is_none()).collect();
+    rig.issuer.mint(&rig.claims(claims.clone(), &without))
+}
+
+/// Each machine beside a person whose token differs in what tells them apart.
+#[test]
+fn machines_are_no_humans_in_the_shapes_of_their_providers() {
+    for rig in [Rig::new(), Rig::custom()] {
+        for (machine, person) in [
+            // Entra, without `idtyp`; Azure AD B2C gives people `oid` = `sub` too, and a scope.
+            (
+                json!({ "sub": "0a1b", "oid": "0a1b", "roles": ["r"] }),
+                json!({ "sub": "0a1b", "oid": "0a1b", "scp": "read" }),
+            ),
+            (json!({ "sub": "0a1b", "oid": "0A1B" }), json!({ "sub": "pairwise", "oid": "0a1b" })),
+            (
+                json!({ "sub": "0a1b", "oid": "0a1b", "scp": " " }),
+                json!({ "sub": "0a1b", "oid": "0a1b", "scope": "x" }),
+            ),
+            (
+                json!({ "sub": "0a1b", "oid": "0a1b", "scp": [] }),
+                json!({ "sub": "0a1b", "oid": "0a1b", "scope": ["x"] }),
+            ),
+            // Keycloak, lightweight.
+            (json!({ "clientHost": "10.0.0.1" }), json!({ "clientHost": "10.0.0.1", "preferred_username": "john" })),
+            (json!({ "clientAddress": "10.0.0.1", "clientId": "etl" }), json!({ "clientId": "etl" })),
+            (json!({ "clientAddress": null }), json!({ "clientAddress": null, "preferred_username": "john" })),
+            (json!({ "clientHost": "h", "preferred_username": "" }), json!({ "preferred_username": "" })),
+            (
+                json!({ "clientHost": "h", "preferred_username": "service-account-etl" }),
+                json!({ "clientHost": "h", "preferred_username": "account-service-etl" }),
+            ),
+            // Google.
+            (
+                json!({ "email": "etl@project.iam.gserviceaccount.com" }),
+                json!({ "email": "john@gserviceaccount.com.example.com" }),
+            ),
+            (
+                json!({ "email": "1-compute@Developer.GServiceAccount.com" }),
+                json!({ "email": "john@mygserviceaccount.com" }),
+            ),
+            (json!({ "sub": "etl@project.iam.gserviceaccount.com" }), json!({ "sub": "115044294372" })),
+            (
+                json!({ "preferred_username": "a@gserviceaccount.com" }),
+                json!({ "preferred_username": "gserviceaccount.com" }),
+            ),
+        ] {
+            let refused = rig.refuses(&bare(&rig, &machine), Reason::MachineToken, &machine.to_string());
+            assert!(refused.established.is_some(), "the record names the machine");
+            rig.accepts(&bare(&rig, &person));
+        }
+    }
+    // Where no client is named it is no application's token.
+    let custom = Rig::custom();
+    let shape = |without: &[&str]| custom.issuer.mint(&custom.claims(json!({ "sub": "0a1b", "oid": "0a1b" }), without));
+    custom.accepts(&shape(&["scope", "client_id"]));
+    custom.refuses(&shape(&["scope"]), Reason::MachineToken, "a client");
+    let mapped = Rig::with(|config| config.mapping.email = "mail.address".into());
+    let address = |address: &str| mapped.token(json!({ "mail": { "address": address } }));
+    mapped.refuses(&address("etl@p.iam.gserviceaccount.com"), Reason::MachineToken, "the mapped address");
+    mapped.accepts(&address("john@example.com"));
+}
+
+#[test]
+fn identifiers_hold_nothing_unseen() {
+    let rig = Rig::new();
+    let shapes = |id: &str| {
+        [
+            json!({ "sub": id }),
+            json!({ "client_id": id }),
+            json!({ "act": { "sub": id } }),
+            json!({ "act": { "sub": "a", "act": { "sub": id } } }),
+        ]
+    };
+    for claims in crate::rig::UNSEEN.iter().flat_map(|c| shapes(&format!("jo{c}hn"))) {
+        rig.refuses(&rig.token(claims.clone()), Reason::BadClaim, &claims.to_string().escape_unicode().to_string());
+    }
+    for claims in crate::rig::SEEN.iter().flat_map(|c| shapes(&format!("jo{c}hn"))) {
+        rig.accepts(&rig.token(claims));
+    }
+    let mapped = Rig::with(|config| config.mapping.subject = "oid".into());
+    mapped.refuses(&mapped.token(json!({ "oid": "jo\u{ad}hn" })), Reason::BadClaim, "the mapped subject");
+    mapped.accepts(&mapped.token(json!({ "oid": "jo-hn" })));
+}
+
 #[test]
 fn a_bound_token_needs_a_proof() {
     let rig = Rig::new();
@@ -147,6 +235,15 @@ fn the_actor_is_act_or_else_the_client() {
     let found = actor(nested);
     assert_eq!(found.id.as_str(), "a");
     assert_eq!(found.chain.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+
+    // The client is known besides the actor where they differ.
+    let client =
+        |claims: Json| rig.accepts(&rig.token(claims)).data().client.as_ref().map(|client| client.as_str().to_owned());
+    assert_eq!(client(json!({ "act": { "sub": "a" } })).as_deref(), Some("sales-copilot"));
+    assert_eq!(client(json!({ "act": { "sub": "sales-copilot" } })), None);
+    assert_eq!(client(json!({})), None);
+    rig.refuses(&rig.token(json!({ "act": { "sub": "a" }, "azp": "other" })), Reason::BadClaim, "two clients");
+    rig.accepts(&rig.token(json!({ "act": { "sub": "a" }, "azp": "sales-copilot" })));
 
     let deep = |depth: usize| (1..depth).fold(json!({ "sub": "x" }), |act, _| json!({ "sub": "x", "act": act }));
     assert_eq!(actor(json!({ "act": deep(5) })).chain.len(), 4);

@@ -58,6 +58,7 @@ proptest! {
         name in prop::sample::select(vec![
             "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "act", "scope", "cnf", "typ", "events", "groups", "email",
             "email_verified", "name", "preferred_username", "idtyp", "gty", "_claim_names", "hasgroups",
+            "oid", "clientHost", "scp",
         ]),
         value in any_json(),
     ) {

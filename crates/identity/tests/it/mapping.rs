@@ -136,6 +136,62 @@ fn an_attribute_that_was_left_out_is_not_absent() {
     rig.accepts(&rig.token(json!({ "_claim_names": { "photo": "src1" } })));
 }
 
+/// A claim may be named by an address with dots, or be within another: `_claim_names` may name either.
+#[test]
+fn no_mapped_claim_may_be_elsewhere() {
+    let rig = Rig::with(|config| {
+        config.mapping.groups = "https://x.example/groups".into();
+        config.mapping.login = "user.name".into();
+        config.mapping.database_role = "https://x.example/role".into();
+        let claim = "https://x.example/regions".into();
+        config.attributes.insert("regions".into(), AttributeConfig { claim, kind: AttributeType::Strings });
+    });
+    for name in [
+        "https://x.example/groups",
+        "https://x.example/regions",
+        "https://x.example/role",
+        "https://x",
+        "user.name",
+        "user",
+        "email",
+        "email_verified",
+        "name",
+    ] {
+        rig.refuses(&rig.token(json!({ "_claim_names": { name: "src1" } })), Reason::NotMapped, name);
+    }
+    for name in ["groups", "https://x.example/photos", "https://x.example", "name.given", "preferred_username"] {
+        rig.accepts(&rig.token(json!({ "_claim_names": { name: "src1" } })));
+    }
+}
+
+#[test]
+fn names_hold_nothing_unseen() {
+    let rig = Rig::with(|config| {
+        config.mapping.database_role = "role".into();
+        let attribute = AttributeConfig { claim: "region".into(), kind: AttributeType::String };
+        config.attributes.insert("region".into(), attribute);
+    });
+    for (unseen, c) in crate::rig::UNSEEN.iter().map(|c| (true, c)).chain(crate::rig::SEEN.iter().map(|c| (false, c))) {
+        let text = format!("jo{c}hn");
+        let what = text.escape_unicode().to_string();
+        for claims in [json!({ "preferred_username": text }), json!({ "groups": [text] }), json!({ "role": text })] {
+            match unseen {
+                true => drop(rig.refuses(&rig.token(claims), Reason::NotMapped, &what)),
+                false => drop(rig.accepts(&rig.token(claims))),
+            }
+        }
+        // What need not be there is absent.
+        let claims = json!({ "name": text, "region": text, "email": format!("{text}@example.com") });
+        let verified = rig.accepts(&rig.token(claims));
+        let data = verified.data();
+        assert_eq!(
+            (data.name.is_none(), data.email.is_none(), data.attributes.is_empty()),
+            (unseen, unseen, unseen),
+            "{what}"
+        );
+    }
+}
+
 #[test]
 fn groups_can_be_nested() {
     let rig = Rig::with(|config| config.mapping.groups = "realm_access.roles".into());

@@ -17,6 +17,48 @@ pub(crate) const AUDIENCE: &str = "https://data.example.com";
 pub(crate) const NOW_S: i64 = 1_800_000_000;
 pub(crate) const NOW_MS: i64 = NOW_S * 1000;
 
+/// Ends of each range of characters that names must not hold, and the neighbours of some that they may.
+pub(crate) const UNSEEN: [char; 36] = [
+    '\u{ad}',
+    '\u{34f}',
+    '\u{61c}',
+    '\u{115f}',
+    '\u{1160}',
+    '\u{17b4}',
+    '\u{17b5}',
+    '\u{180b}',
+    '\u{180f}',
+    '\u{200b}',
+    '\u{200f}',
+    '\u{2028}',
+    '\u{2029}',
+    '\u{202a}',
+    '\u{202e}',
+    '\u{2060}',
+    '\u{206f}',
+    '\u{3164}',
+    '\u{fe00}',
+    '\u{fe0f}',
+    '\u{feff}',
+    '\u{ffa0}',
+    '\u{fff0}',
+    '\u{fff8}',
+    '\u{1bca0}',
+    '\u{1bca3}',
+    '\u{1d173}',
+    '\u{1d17a}',
+    '\u{e0000}',
+    '\u{e0001}',
+    '\u{e0100}',
+    '\u{e0fff}',
+    '\u{0}',
+    '\n',
+    '\u{7f}',
+    '\u{9f}',
+];
+pub(crate) const SEEN: [char; 10] =
+    ['ö', '王', '®', '\u{1161}', '\u{17b6}', '\u{2010}', '\u{2070}', '\u{3163}', '\u{fffc}', '\u{1d17b}'];
+
 /// One issuer and the providers that trust it.
 pub(crate) struct Rig {
     pub(crate) issuer: TestIssuer,

@@ -140,6 +140,7 @@ fn person(login: &str, groups: &[&str]) -> PrincipalData {
         database_role: None,
         scope: None,
         actor: None,
+        client: None,
         not_after_ms: i64::MAX,
     }
 }

@@ -567,6 +567,7 @@ pub fn somebody() -> PrincipalData {
         database_role: None,
         scope: None,
         actor: None,
+        client: None,
         not_after_ms: i64::MAX,
     }
 }

@@ -97,6 +97,8 @@ proptest! {
                 prop_assert!(!spec.output.is_empty() && (1..=LIMITS.max_records).contains(&spec.limit));
                 prop_assert_eq!((spec.row_filter, spec.access), (row_filter, access));
             }
+            // A key of which a part is denied is none.
+            Err(PlanError::NoKey { .. }) => prop_assert_eq!(&access[0], &ColumnAccess::Denied),
             // Every name exists and every value fits, so only policy can refuse.
             Err(PlanError::ColumnDenied { .. } | PlanError::NoReadableColumn { .. }) => {
                 prop_assert!(access.contains(&ColumnAccess::Denied));

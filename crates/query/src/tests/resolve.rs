@@ -1,8 +1,10 @@
 //! Names, keys, order and limits.
 
+use std::sync::Arc;
+
 use asuser_core::{
     ColumnAccess, ColumnIx, CompareOp, Condition, Fields, Filter, Literal, MaskKind, OrderTerm, Problem, ReadRequest,
-    ReadSpec, Reason, Test, TestKind,
+    ReadSpec, Reason, Table, Test, TestKind,
 };
 
 use super::{LIMITS, masked, notes, people, people_access, people_spec, request, spec_of, stock};
@@ -129,9 +131,17 @@ fn a_key_that_the_caller_may_not_read_is_no_key_for_them() {
     let mut access = people_access();
     access[0] = ColumnAccess::Denied;
     for (key, parameters) in [(Some("1"), vec![]), (None, vec![("ids", "1")]), (None, vec![("as_list", "true")])] {
-        assert_eq!(reason(spec_of(&people(), &access, key, &parameters)), Some(Reason::ColumnDenied));
+        let problem = spec_of(&people(), &access, key, &parameters).expect_err("no key");
+        assert_eq!(problem.reason, Reason::BadKey);
+        let said = problem.message;
+        assert_eq!(said, "`people` has no primary key: use `filter`, or name a column in `id_field`", "none is named");
         assert!(spec_of(&people(), &people_access(), key, &parameters).is_ok(), "the twin");
+        // Who names it is told.
+        let named = [parameters, vec![("id_field", "id")]].concat();
+        assert_eq!(reason(spec_of(&people(), &access, key, &named)), Some(Reason::ColumnDenied));
     }
+    let half = [ColumnAccess::Clear, ColumnAccess::Clear, ColumnAccess::Denied];
+    assert_eq!(reason(spec_of(&stock(), &half, Some("EU,1"), &[])), Some(Reason::BadKey));
     // A masked key is found by what it shows.
     access[0] = masked(MaskKind::Full);
     let spec = spec_of(&people(), &access, Some("1"), &[]).expect("a masked key");
@@ -154,6 +164,34 @@ fn the_order_ends_with_the_key_where_the_key_is_clear() {
     assert_eq!(of(&access), Ok(vec![term(2, false), term(1, false)]));
     access[1] = masked(MaskKind::Full);
     assert_eq!(of(&access), Ok(vec![term(2, false)]), "half a key breaks no tie");
+}
+
+/// Which records are equal to a caller is then decided by what they see, and not by where the database finds them.
+#[test]
+fn the_order_ends_with_what_is_shown_where_the_key_is_not() {
+    fn ends_with_shown(table: &Arc<Table>, access: &[ColumnAccess]) -> bool {
+        spec_of(table, access, None, &[]).expect("resolved").order_by_shown
+    }
+    let mut access = people_access();
+    assert!(!ends_with_shown(&people(), &access), "the twin: the key decides");
+    for key in [ColumnAccess::Denied, masked(MaskKind::Full)] {
+        access[0] = key;
+        assert!(ends_with_shown(&people(), &access));
+    }
+    assert!(ends_with_shown(&notes(), &[ColumnAccess::Clear, ColumnAccess::Clear]), "there is no key");
+    // In SQLite a key may hold NULL, and then more than once.
+    assert!(ends_with_shown(&stock(), &[ColumnAccess::Clear, ColumnAccess::Clear, ColumnAccess::Clear]));
+}
+
+#[test]
+fn the_terms_that_were_asked_for_are_told_from_those_that_break_ties() {
+    let asked = |parameters: &[(&str, &str)]| {
+        let spec = people_spec(None, parameters).expect("resolved");
+        (spec.order_asked, spec.order.len())
+    };
+    assert_eq!(asked(&[]), (0, 1));
+    assert_eq!(asked(&[("order", "name,name desc,email")]), (2, 3));
+    assert_eq!(asked(&[("order", "id")]), (1, 1));
 }
 
 #[test]

@@ -1,4 +1,7 @@
 //! Paths. Strict on purpose: a path that two programs could read in two ways is refused, not repaired.
+//!
+//! One thing is cut off before it comes here: hyper drops a fragment (`/whoami#x`), which no request target may have (RFC 9112 §3.2),
+//! and keeps no raw target to refuse it by. It is harmless: a fragment takes no part in routing, reading or the record.
 
 use asuser_core::{AuditId, ParseIdError, Problem, Reason, ServiceName};
 use percent_encoding::percent_decode_str;

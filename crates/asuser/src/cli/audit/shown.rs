@@ -73,7 +73,7 @@ impl Shown {
             leaf.masks.iter().map(|mask| json!({ "column": mask.column, "mask": mask.mask })).collect();
         let facts = json!({
             "service": leaf.service, "action": leaf.action, "route": leaf.route, "tables": leaf.tables, "columns": leaf.columns,
-            "masks": masks, "statement": leaf.statement.map(|digest| digest.to_string()),
+            "used": leaf.used, "masks": masks, "statement": leaf.statement.map(|digest| digest.to_string()),
             "actor": actor.map(|actor| json!({ "id": actor.id, "assurance": actor.assurance.as_str(), "chain": actor.chain })),
             "reason": leaf.reason, "status": leaf.status, "rows": leaf.rows, "bytes": leaf.bytes,
             "body_sha256": leaf.body.map(|digest| digest.to_string()), "run_as": leaf.run_as, "database_user": of(own, Field::DatabaseUser),
