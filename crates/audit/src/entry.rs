@@ -45,6 +45,17 @@ pub enum Outcome {
     Refused(Problem),
 }
 
+impl Outcome {
+    /// Why there is no data, if there is none.
+    #[must_use]
+    pub const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Released(_) => None,
+            Self::Refused(problem) => Some(problem.reason),
+        }
+    }
+}
+
 /// The audit: begins entries.
 pub struct Audit {
     log: Log,

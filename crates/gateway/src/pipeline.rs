@@ -99,7 +99,9 @@ impl Gateway {
             Ok(unreleased) => Outcome::Released(unreleased),
             Err(problem) => Outcome::Refused(problem),
         };
-        if !entry.is_identified() && !self.flood.admits_refusal(source, self.clock.now_ms()) {
+        // A log that takes nothing says so itself, whoever asks.
+        let stranger = !entry.is_identified() && outcome.reason() != Some(Reason::AuditUnavailable);
+        if stranger && !self.flood.admits_refusal(source, self.clock.now_ms()) {
             return entry.suppress(too_many_requests(self.flood.burst()));
         }
         entry.finish(outcome).await

@@ -410,6 +410,8 @@ fn a_failing_checkpoint_sink_stops_answers() {
     };
     assert_eq!((refused.status, refused.reason()), (503, "ASU-701".into()));
     assert!(refused.json()["error"]["audit_id"].is_null());
+    // It goes on saying so, however often a verified caller comes: it is no flood of strangers.
+    assert!((0..150).all(|_| site.get(ORDERS, &token).reason() == "ASU-701"));
     let health = site.get_with("/health", &[]);
     assert_eq!(health.status, 503);
     assert!(health.text.contains("checkpoints do not leave"), "{health:?}");
