@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow, bail};
 use asuser_audit::VersionDigests;
 use asuser_connector::Connector;
 use asuser_connector_sqlite::{SqliteConnector, SqliteOptions};
-use asuser_core::{Catalog, Digest, ServiceName};
+use asuser_core::{Catalog, Column, ColumnName, Digest, ServiceName, TableName};
 use asuser_delegation::Agents;
 use asuser_gateway::{Service, State};
 use asuser_identity::Identities;
@@ -27,6 +27,8 @@ const POLICY_BYTES_MAX: u64 = 1024 * 1024;
 pub(crate) struct InForce {
     pub(crate) loaded: Loaded,
     pub(crate) sources: PolicySources,
+    /// The tables as they were when somebody last looked: at the start, or a reload.
+    pub(crate) seen: BTreeMap<ServiceName, Arc<Catalog>>,
 }
 
 /// Reads policies and keys and builds the state. A database that cannot be reached makes its own service not ready; a policy that
@@ -50,7 +52,9 @@ pub(crate) async fn build(loaded: Loaded) -> anyhow::Result<(State, InForce)> {
     let digests = VersionDigests { config: digest(&loaded, &keys), policy: policies.digest() };
     let auditors = loaded.config.audit.auditors.clone();
     let state = State { identities, agents, auditors, policies, services, digests };
-    Ok((state, InForce { loaded, sources }))
+    let seen =
+        state.services.iter().filter_map(|(name, service)| Some((name.clone(), service.catalog.clone()?))).collect();
+    Ok((state, InForce { loaded, sources, seen }))
 }
 
 /// What each service's tables look like; `None`: not reachable.
@@ -67,8 +71,9 @@ pub(crate) async fn catalogs(state: &State) -> Catalogs {
 
 /// The same configuration, providers, agents and policy texts over new catalogues: `None` if none changed.
 ///
-/// Where the policies no longer fit a changed catalogue, its service is not ready until they are mended: the others serve.
-pub(crate) fn recompiled(in_force: &InForce, state: &State, catalogs: &Catalogs) -> anyhow::Result<Option<State>> {
+/// Where the policies no longer fit a changed catalogue, its service is not ready until they are mended: the others serve. A column
+/// that a table has got since somebody last looked is closed until a reload, since no policy or mask can have meant it.
+pub(crate) fn recompiled(in_force: &mut InForce, state: &State, catalogs: &Catalogs) -> anyhow::Result<Option<State>> {
     let mut changed = Vec::new();
     let mut services = BTreeMap::new();
     for (name, service) in &state.services {
@@ -82,8 +87,8 @@ pub(crate) fn recompiled(in_force: &InForce, state: &State, catalogs: &Catalogs)
     if changed.is_empty() {
         return Ok(None);
     }
-    let InForce { loaded, sources } = in_force;
-    let policies = match policies(loaded, sources, &state.identities, &services) {
+    let InForce { loaded, sources, seen } = in_force;
+    let mut policies = match policies(loaded, sources, &state.identities, &services) {
         Ok(policies) => policies,
         Err(error) => {
             let why = in_one_line(&error);
@@ -99,9 +104,33 @@ pub(crate) fn recompiled(in_force: &InForce, state: &State, catalogs: &Catalogs)
             self::policies(loaded, sources, &state.identities, &services)?
         }
     };
+    for (name, catalog) in services.iter().filter_map(|(name, service)| Some((name, service.catalog.as_ref()?))) {
+        let new = new_columns(seen.entry(name.clone()).or_insert_with(|| Arc::clone(catalog)), catalog);
+        if !new.is_empty() {
+            let shown: Vec<String> = new.iter().map(|(table, column)| format!("{table}.{column}")).collect();
+            tracing::warn!(service = %name, columns = shown.join(", "), "new columns are closed until a reload: look at the policies and masks first");
+            policies = policies.closing(name, new);
+        }
+    }
     let digests = VersionDigests { policy: policies.digest(), ..state.digests };
     let (identities, agents) = (Arc::clone(&state.identities), Arc::clone(&state.agents));
     Ok(Some(State { identities, agents, auditors: state.auditors.clone(), policies, services, digests }))
+}
+
+/// Columns that a known table has now and had not then, or had with another type.
+fn new_columns(then: &Catalog, now: &Catalog) -> Vec<(TableName, ColumnName)> {
+    let mut new = Vec::new();
+    for (name, table) in &now.tables {
+        let Some(known) = then.tables.get(name) else { continue };
+        let same = |column: &Column| {
+            let had = |known: &Column| known.name == column.name && known.declared_type == column.declared_type;
+            known.columns.iter().any(had)
+        };
+        new.extend(
+            table.columns.iter().filter(|column| !same(column)).map(|column| (name.clone(), column.name.clone())),
+        );
+    }
+    new
 }
 
 /// Policy files that were in force with something in them, and are now gone or empty: half of an edit, as often as a wish, and

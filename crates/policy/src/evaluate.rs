@@ -127,7 +127,7 @@ impl World {
             let ix =
                 ColumnIx(u16::try_from(place).map_err(|_| format!("table `{}` has too many columns", table.name))?);
             access.push(match service.mask(table, ix) {
-                _ if denied.contains(&ix) => ColumnAccess::Denied,
+                _ if denied.contains(&ix) || service.is_unseen(table, column) => ColumnAccess::Denied,
                 None => ColumnAccess::Clear,
                 Some(kind) => {
                     let context = self::context(actor, now_ms, Some(column.name.as_str()))?;

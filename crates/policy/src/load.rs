@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use asuser_core::{Catalog, DatabaseKind, Digest, ServiceName, Table};
+use asuser_core::{Catalog, ColumnName, DatabaseKind, Digest, ServiceName, Table, TableName};
 use cedar_policy::pst::{self, Expr};
 use cedar_policy::{
     PartialEntities, PartialEntityUid, PartialRequest, Policy, PolicyId, PolicySet, Schema, ValidationMode,
@@ -111,6 +111,28 @@ impl Policies {
             cache: Cache::with_weighter(CACHE_DECISIONS, CACHE_SIZE_MAX, BySize),
             warnings: loader.warnings,
         })
+    }
+    /// The same policies with these columns of a service closed to everybody: ones that its tables have got since somebody last
+    /// looked at the policies, which can hold no word about them. In the digest, since other columns are closed under another.
+    #[must_use]
+    pub fn closing(
+        mut self,
+        service: &ServiceName,
+        columns: impl IntoIterator<Item = (TableName, ColumnName)>,
+    ) -> Self {
+        let Some(rules) = self.services.get_mut(service) else { return self };
+        rules.unseen.extend(columns);
+        let mut hash = Sha256::new_with_prefix(self.digest.0);
+        for text in rules.unseen.iter().flat_map(|(table, column)| [table.as_str(), column.as_str()]) {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        if !rules.unseen.is_empty() {
+            self.digest = Digest(hash.finalize().into());
+        }
+        // Nothing was decided yet under the closed columns' names; what was decided before was decided otherwise.
+        self.cache.clear();
+        self
     }
     /// What is allowed, but hardly meant.
     #[must_use]
@@ -239,7 +261,7 @@ impl Loader<'_> {
             }
         }
         rules.extend(shared.iter().cloned());
-        ServiceRules { catalog: Arc::clone(catalog), default: service.default, rules, masks }
+        ServiceRules { catalog: Arc::clone(catalog), default: service.default, rules, masks, unseen: BTreeSet::new() }
     }
 
     /// The policies of a folder that are right; what is wrong is noted.

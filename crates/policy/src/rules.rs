@@ -1,9 +1,9 @@
 //! The policies of one service, each with what its scope says, and its masks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use asuser_core::{Catalog, ColumnIx, MaskKind, Table, TableName};
+use asuser_core::{Catalog, Column, ColumnIx, ColumnName, MaskKind, Table, TableName};
 use cedar_policy::pst::{self, ActionConstraint, EntityOrSlot, EntityUID, ResourceConstraint};
 use cedar_policy::{Effect, Policy};
 
@@ -108,6 +108,8 @@ pub(crate) struct ServiceRules {
     pub(crate) default: ServiceDefault,
     pub(crate) rules: Vec<Rule>,
     pub(crate) masks: BTreeMap<TableName, BTreeMap<ColumnIx, MaskKind>>,
+    /// Columns that came after the policies were looked at: closed to everybody.
+    pub(crate) unseen: BTreeSet<(TableName, ColumnName)>,
 }
 
 impl ServiceRules {
@@ -124,6 +126,9 @@ impl ServiceRules {
     pub(crate) fn column_forbids(&self) -> Vec<Policy> {
         let concerns = |rule: &&Rule| !rule.is_permit() && rule.covers(PolicyAction::Read) && rule.concerns_columns();
         self.rules.iter().filter(concerns).map(|rule| rule.policy.clone()).collect()
+    }
+    pub(crate) fn is_unseen(&self, table: &Table, column: &Column) -> bool {
+        !self.unseen.is_empty() && self.unseen.contains(&(table.name.clone(), column.name.clone()))
     }
     pub(crate) fn mask(&self, table: &Table, column: ColumnIx) -> Option<MaskKind> {
         self.masks.get(&table.name)?.get(&column).copied()

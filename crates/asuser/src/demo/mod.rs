@@ -60,16 +60,20 @@ enum DemoCommand {
 pub(crate) fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     if let Some(DemoCommand::Token { person, agent, keep }) = arguments.command {
         let folder = keep.map_or_else(last_folder, Ok)?;
-        let Some(person) = PEOPLE.iter().find(|known| known.short == person) else {
-            let known: Vec<_> = PEOPLE.iter().map(|person| person.short).collect();
-            bail!("the demo knows nobody called `{person}`: it knows {}", known.join(", "));
-        };
-        let token = DemoIssuer::open(&folder)?.token(person, &agent, Duration::from_secs(8 * 3600))?;
-        out::line(token)?;
+        out::line(token(&folder, &person, &agent)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     cli::start_log("warn");
     cli::runtime()?.block_on(play(arguments))
+}
+
+/// An access token of one of the demo's people.
+pub(crate) fn token(folder: &Path, person: &str, agent: &str) -> anyhow::Result<String> {
+    let Some(person) = PEOPLE.iter().find(|known| known.short == person) else {
+        let known: Vec<_> = PEOPLE.iter().map(|person| person.short).collect();
+        bail!("the demo knows nobody called `{person}`: it knows {}", known.join(", "));
+    };
+    DemoIssuer::open(folder)?.token(person, agent, Duration::from_secs(8 * 3600))
 }
 
 async fn play(arguments: DemoArguments) -> anyhow::Result<ExitCode> {

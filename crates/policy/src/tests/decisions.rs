@@ -54,6 +54,18 @@ fn a_forbid_wins_under_either_default() {
     assert_eq!(filter(&policies, &john, "pg", "accounts"), "true");
 }
 
+#[test]
+fn a_closed_column_is_denied_whatever_the_policies_say() {
+    let john = person("john", &[]);
+    let open = load(&[("db", READ_ORDERS)]);
+    let digest = open.digest();
+    let before = access(&open, &john, "db", "orders");
+    let closed = open.closing(&"db".into(), [("orders".into(), "region".into())]);
+    let after = access(&closed, &john, "db", "orders");
+    assert_eq!((before.as_str(), after.as_str()), ("", "region: denied"), "that one and no other");
+    assert_ne!(digest, closed.digest(), "the record can tell the two apart");
+}
+
 /// A group's name means nothing without who says it.
 #[test]
 fn a_policy_can_ask_who_vouches() {
