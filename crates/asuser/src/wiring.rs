@@ -15,7 +15,6 @@ use asuser_gateway::{Service, State};
 use asuser_identity::Identities;
 use asuser_policy::{LoadError, Policies, PolicyFile, PolicyFolder, PolicySources, ServiceSource};
 use asuser_query::ServiceLimits;
-
 use sha2::Digest as _;
 
 use crate::config::{Loaded, ServiceConfig, ServiceKind};
