@@ -292,7 +292,7 @@ impl Entry {
         };
         let (leaf, personal, result) = match outcome {
             Outcome::Released(unreleased) => {
-                let Unreleased { facts, rows, database, payload: Body(content), .. } = unreleased;
+                let Unreleased { rows, database, payload: Body(content), .. } = unreleased;
                 let body = match content {
                     Content::Whole(body) => body,
                     Content::Long(long) => {
@@ -301,7 +301,7 @@ impl Entry {
                     }
                 };
                 let database = database.as_ref();
-                let leaf = self.known.released(self.leaf(Kind::Whole, id, 0), &facts, rows, database, &body);
+                let leaf = self.known.released(self.leaf(Kind::Whole, id, 0), rows, database, &body);
                 (leaf, self.known.personal(database), Ok(body))
             }
             Outcome::Refused(problem) => {

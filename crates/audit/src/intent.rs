@@ -6,7 +6,6 @@ use asuser_core::{AuditId, DatabaseIdentity, Records, Totals};
 use asuser_query::{Listing, Plan, Read};
 
 use crate::Rest;
-use crate::record::{PlanFacts, Recorded};
 
 /// A plan that may run, since its entry exists. The only thing a connector takes, so plan, principal and entry cannot differ.
 ///
@@ -33,7 +32,6 @@ pub struct Intent<A> {
 #[derive(Debug)]
 pub struct Unreleased<P> {
     pub(crate) entry: AuditId,
-    pub(crate) facts: PlanFacts,
     pub(crate) rows: u64,
     pub(crate) database: Option<DatabaseIdentity>,
     pub(crate) payload: P,
@@ -106,7 +104,6 @@ impl Intent<Read> {
     fn came(self, records: Records, rest: Option<Box<dyn Rest>>, database: DatabaseIdentity) -> Unreleased<ReadResult> {
         Unreleased {
             entry: self.entry,
-            facts: self.plan.facts(),
             rows: records.rows,
             database: Some(database),
             payload: ReadResult { plan: self.plan, records, rest },
@@ -148,13 +145,7 @@ impl Unreleased<ReadResult> {
                 Content::Whole(body)
             }
         };
-        Unreleased {
-            entry: self.entry,
-            facts: self.facts,
-            rows: self.rows,
-            database: self.database,
-            payload: Body(content),
-        }
+        Unreleased { entry: self.entry, rows: self.rows, database: self.database, payload: Body(content) }
     }
 }
 
@@ -164,14 +155,14 @@ impl Intent<Listing> {
     pub fn render(self, face: fn(&Plan<Listing>) -> Vec<u8>) -> Unreleased<Body> {
         let body = face(&self.plan);
         let payload = Body(Content::Whole(body));
-        Unreleased { entry: self.entry, facts: self.plan.facts(), rows: 0, database: None, payload }
+        Unreleased { entry: self.entry, rows: 0, database: None, payload }
     }
 }
 
 impl Unreleased<Body> {
     pub(crate) fn of_identity(entry: AuditId, body: Vec<u8>) -> Self {
         let payload = Body(Content::Whole(body));
-        Self { entry, facts: PlanFacts::default(), rows: 0, database: None, payload }
+        Self { entry, rows: 0, database: None, payload }
     }
 }
 

@@ -107,14 +107,7 @@ pub(crate) struct Known {
 
 impl Known {
     /// The leaf of a request that was answered with data.
-    pub(crate) fn released(
-        &self,
-        leaf: Leaf,
-        facts: &PlanFacts,
-        rows: u64,
-        database: Option<&DatabaseIdentity>,
-        body: &[u8],
-    ) -> Leaf {
+    pub(crate) fn released(&self, leaf: Leaf, rows: u64, database: Option<&DatabaseIdentity>, body: &[u8]) -> Leaf {
         Leaf {
             // Where no database was asked there are no rows to count.
             rows: database.map(|_| rows),
@@ -122,7 +115,7 @@ impl Known {
             body: Some(Digest(sha2::Sha256::digest(body).into())),
             run_as: database.map(|database| database.mode.to_owned()),
             status: Some(200),
-            ..self.common(leaf, Some(facts))
+            ..self.common(leaf, self.plan.as_ref())
         }
     }
     /// The leaf of a long answer that begins.

@@ -39,16 +39,12 @@ reasons! {
     BadParameter = "104", 400;
     /// The filter does not parse.
     BadFilter = "105", 400;
-    /// The request is larger than the limit.
-    RequestTooLarge = "106", 413;
     /// This part of the dialect is not served.
     NotServed = "107", 501;
     /// Too many requests from this source before anyone was verified.
     TooManyRequests = "108", 429;
     /// The request was given up by the caller before it was answered.
     Cancelled = "109", 499;
-    /// The media type is not served.
-    UnsupportedMediaType = "110", 415;
 
     /// No credential was sent.
     NoCredential = "201", 401;
@@ -72,8 +68,6 @@ reasons! {
     UnprovenBinding = "210", 401;
     /// The person is known, but cannot be mapped to what the service needs.
     NotMapped = "211", 403;
-    /// The provider cannot be reached or has no usable keys.
-    ProviderUnavailable = "212", 503;
     /// A credential came by a way that is never accepted, such as the URL, or more than one came.
     MisplacedCredential = "213", 401;
     /// The agent's own credential is unknown.
