@@ -1,17 +1,22 @@
 //! `asuser.toml`: one file, unknown keys refused with the line and a suggestion, secrets only as `env:NAME` or `file:PATH`.
 
+mod service;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use asuser_audit_log::SinkName;
-use asuser_core::{Digest, Secret, ServiceName};
+use asuser_core::{Digest, Secret};
 use asuser_delegation::{ActorConfig, AgentConfig};
 use asuser_gateway::Auditors;
 use asuser_identity::IdentityConfig;
-use asuser_policy::ServiceDefault;
 use serde::Deserialize;
 use sha2::Digest as _;
+
+pub(crate) use service::{
+    AppNameSetting, BigintSetting, RunAsSetting, ServiceConfig, ServiceKind, TlsSetting, ValidUntilSetting,
+};
 
 /// Two segments of the log.
 const RESERVE_MIB_MIN: u64 = 32;
@@ -76,47 +81,6 @@ pub(crate) struct PolicyConfig {
     pub(crate) path: PathBuf,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ServiceConfig {
-    pub(crate) name: ServiceName,
-    pub(crate) kind: ServiceKind,
-    pub(crate) path: PathBuf,
-    #[serde(default)]
-    pub(crate) default: DefaultSetting,
-    #[serde(default = "max_records")]
-    pub(crate) max_records: u64,
-    #[serde(default = "answer_mib_max")]
-    pub(crate) answer_mib_max: usize,
-    #[serde(default = "statement_ms_max")]
-    pub(crate) statement_ms_max: u64,
-    #[serde(default = "connections")]
-    pub(crate) connections: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ServiceKind {
-    Sqlite,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum DefaultSetting {
-    #[default]
-    Deny,
-    Database,
-}
-
-impl From<DefaultSetting> for ServiceDefault {
-    fn from(setting: DefaultSetting) -> Self {
-        match setting {
-            DefaultSetting::Deny => Self::Deny,
-            DefaultSetting::Database => Self::Database,
-        }
-    }
-}
-
 impl Default for ServerConfig {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), behind_tls_proxy: false, trusted_proxies: Vec::new() }
@@ -156,19 +120,6 @@ impl Default for PolicyConfig {
         Self { path: "policies".into() }
     }
 }
-const fn max_records() -> u64 {
-    1000
-}
-const fn answer_mib_max() -> usize {
-    64
-}
-const fn statement_ms_max() -> u64 {
-    10_000
-}
-const fn connections() -> usize {
-    4
-}
-
 /// A configuration with the folder that its relative paths start at, and the digest of its text.
 #[derive(Debug, Clone)]
 pub(crate) struct Loaded {
@@ -238,35 +189,13 @@ fn check(config: &Config) -> anyhow::Result<()> {
         parsed.map_err(|error| anyhow::anyhow!("audit.checkpoint_to: {error}"))?;
     }
     if config.service.is_empty() {
-        bail!("no [[service]] block: add one with name, kind = \"sqlite\" and path");
+        bail!("no [[service]] block: add one with name, kind (\"sqlite\" or \"postgres\") and where it is");
     }
     for (at, service) in config.service.iter().enumerate() {
-        let name = service.name.as_str();
-        let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-        let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-        if !first || !plain || name.len() > 40 || ["user", "system", "all"].contains(&name) {
-            bail!(
-                "service \"{name}\": a name is a-z, 0-9 and _, begins with a letter, has at most 40 characters, and is none of user, system, all"
-            );
-        }
+        let name = &service.name;
+        service.check(&config.identity).with_context(|| format!("service \"{name}\""))?;
         if config.service.iter().take(at).any(|other| other.name == service.name) {
             bail!("two [[service]] blocks are named \"{name}\": rename one");
-        }
-        if service.kind == ServiceKind::Sqlite && service.default == DefaultSetting::Database {
-            bail!(
-                "service \"{name}\": SQLite has no users, so there is nothing for default = \"database\" to rely on: \
-                 use default = \"deny\" and permit what is allowed"
-            );
-        }
-        for (key, ok) in [
-            ("max_records (1 to 100000)", (1..=100_000).contains(&service.max_records)),
-            ("answer_mib_max (1 to 1024)", (1..=1024).contains(&service.answer_mib_max)),
-            ("statement_ms_max (1 to 600000)", (1..=600_000).contains(&service.statement_ms_max)),
-            ("connections (1 to 64)", (1..=64).contains(&service.connections)),
-        ] {
-            if !ok {
-                bail!("service \"{name}\": {key} is out of its range");
-            }
         }
     }
     Ok(())
@@ -316,7 +245,7 @@ mod tests {
             (format!("{GOOD}answer_mib_max = 0\n"), "range"),
             (format!("{GOOD}answer_mib_max = 1025\n"), "range"),
         ] {
-            let message = parse(&text).unwrap_err().to_string();
+            let message = format!("{:#}", parse(&text).unwrap_err());
             assert!(message.contains(word), "{text}: {message}");
         }
         let proxied = format!("[server]\nlisten = \"0.0.0.0:80\"\nbehind_tls_proxy = true\n{GOOD}");

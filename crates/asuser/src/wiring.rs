@@ -1,5 +1,8 @@
 //! The one place that names every provider and connector: a configuration in, the [`State`] that decides out, or all that is wrong.
 
+pub(crate) mod known;
+pub(crate) mod postgres;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +11,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 use asuser_audit::VersionDigests;
 use asuser_connector::Connector;
+use asuser_connector_postgres::PostgresConnector;
 use asuser_connector_sqlite::{SqliteConnector, SqliteOptions};
-use asuser_core::{Catalog, Column, ColumnName, Digest, ServiceName, TableName};
+use asuser_core::{Catalog, Digest, ServiceName};
 use asuser_delegation::Agents;
 use asuser_gateway::{Service, State};
 use asuser_identity::Identities;
@@ -17,6 +21,7 @@ use asuser_policy::{LoadError, Policies, PolicyFile, PolicyFolder, PolicySources
 use asuser_query::ServiceLimits;
 use sha2::Digest as _;
 
+use self::known::Known;
 use crate::config::{Loaded, ServiceConfig, ServiceKind};
 
 /// At most this many bytes in one policy file.
@@ -26,8 +31,8 @@ const POLICY_BYTES_MAX: u64 = 1024 * 1024;
 pub(crate) struct InForce {
     pub(crate) loaded: Loaded,
     pub(crate) sources: PolicySources,
-    /// The tables as they were when somebody last looked: at the start, or a reload.
-    pub(crate) seen: BTreeMap<ServiceName, Arc<Catalog>>,
+    /// The columns that somebody has looked at.
+    pub(crate) seen: BTreeMap<ServiceName, Known>,
 }
 
 /// Reads policies and keys and builds the state. A database that cannot be reached makes its own service not ready; a policy that
@@ -44,15 +49,22 @@ pub(crate) async fn build(loaded: Loaded) -> anyhow::Result<(State, InForce)> {
     for config in &loaded.config.service {
         services.insert(config.name.clone(), service(&loaded, config).await?);
     }
+    let mut seen = BTreeMap::new();
+    for config in &loaded.config.service {
+        if let Some(path) = &config.catalog {
+            let known = Known::read(&loaded.path(path), &config.name)
+                .with_context(|| format!("service \"{}\"", config.name))?;
+            seen.insert(config.name.clone(), known);
+        }
+    }
     let policies = policies(&loaded, &sources, &identities, &services)?;
+    let policies = without_unseen(policies, &loaded, &mut seen, &services);
     for warning in policies.warnings() {
         tracing::warn!(%warning, "policy");
     }
     let digests = VersionDigests { config: digest(&loaded, &keys), policy: policies.digest() };
     let auditors = loaded.config.audit.auditors.clone();
     let state = State { identities, agents, auditors, policies, services, digests };
-    let seen =
-        state.services.iter().filter_map(|(name, service)| Some((name.clone(), service.catalog.clone()?))).collect();
     Ok((state, InForce { loaded, sources, seen }))
 }
 
@@ -87,7 +99,7 @@ pub(crate) fn recompiled(in_force: &mut InForce, state: &State, catalogs: &Catal
         return Ok(None);
     }
     let InForce { loaded, sources, seen } = in_force;
-    let mut policies = match policies(loaded, sources, &state.identities, &services) {
+    let policies = match policies(loaded, sources, &state.identities, &services) {
         Ok(policies) => policies,
         Err(error) => {
             let why = in_one_line(&error);
@@ -103,33 +115,33 @@ pub(crate) fn recompiled(in_force: &mut InForce, state: &State, catalogs: &Catal
             self::policies(loaded, sources, &state.identities, &services)?
         }
     };
-    for (name, catalog) in services.iter().filter_map(|(name, service)| Some((name, service.catalog.as_ref()?))) {
-        let new = new_columns(seen.entry(name.clone()).or_insert_with(|| Arc::clone(catalog)), catalog);
-        if !new.is_empty() {
-            let shown: Vec<String> = new.iter().map(|(table, column)| format!("{table}.{column}")).collect();
-            tracing::warn!(service = %name, columns = shown.join(", "), "new columns are closed until a reload: look at the policies and masks first");
-            policies = policies.closing(name, new);
-        }
-    }
+    let policies = without_unseen(policies, loaded, seen, &services);
     let digests = VersionDigests { policy: policies.digest(), ..state.digests };
     let (identities, agents) = (Arc::clone(&state.identities), Arc::clone(&state.agents));
     Ok(Some(State { identities, agents, auditors: state.auditors.clone(), policies, services, digests }))
 }
 
-/// Columns that a known table has now and had not then, or had with another type.
-fn new_columns(then: &Catalog, now: &Catalog) -> Vec<(TableName, ColumnName)> {
-    let mut new = Vec::new();
-    for (name, table) in &now.tables {
-        let Some(known) = then.tables.get(name) else { continue };
-        let same = |column: &Column| {
-            let had = |known: &Column| known.name == column.name && known.declared_type == column.declared_type;
-            known.columns.iter().any(had)
-        };
-        new.extend(
-            table.columns.iter().filter(|column| !same(column)).map(|column| (name.clone(), column.name.clone())),
-        );
+/// Closes the columns that nobody has looked at.
+fn without_unseen(
+    mut policies: Policies,
+    loaded: &Loaded,
+    seen: &mut BTreeMap<ServiceName, Known>,
+    services: &BTreeMap<ServiceName, Service>,
+) -> Policies {
+    for config in &loaded.config.service {
+        let name = &config.name;
+        let Some(catalog) = services.get(name).and_then(|service| service.catalog.as_ref()) else { continue };
+        let from_file = config.catalog.is_some();
+        let known = seen.entry(name.clone()).or_insert_with(|| Known::of(catalog));
+        let new = known.new_columns(catalog, !from_file);
+        if !new.is_empty() {
+            let shown: Vec<String> = new.iter().map(|(table, column)| format!("{table}.{column}")).collect();
+            let until = if from_file { "they stand in the catalog file (asuser catalog dump)" } else { "a reload" };
+            tracing::warn!(service = %name, columns = shown.join(", "), "new columns are closed until {until}: look at the policies and masks first");
+            policies = policies.closing(name, new);
+        }
     }
-    new
+    policies
 }
 
 /// Policy files that were in force with something in them, and are now gone or empty: half of an edit, as often as a wish, and
@@ -187,15 +199,13 @@ fn agents(loaded: &Loaded, identities: &Identities) -> anyhow::Result<Agents> {
     Ok(Agents::new(config.agent.clone(), config.actor.clone(), identities.scope_required_issuers(), services)?)
 }
 
+/// The tables of a service, as they are now.
+pub(crate) async fn read_catalog(loaded: &Loaded, config: &ServiceConfig) -> anyhow::Result<Arc<Catalog>> {
+    Ok(connector(loaded, config)?.catalog().await?)
+}
+
 async fn service(loaded: &Loaded, config: &ServiceConfig) -> anyhow::Result<Service> {
-    let connector: Arc<dyn Connector> = match config.kind {
-        ServiceKind::Sqlite => {
-            let mut options = SqliteOptions::new(config.name.clone(), loaded.path(&config.path));
-            options.connections = config.connections;
-            let opened = SqliteConnector::open(options);
-            Arc::new(opened.with_context(|| format!("service \"{}\"", config.name))?)
-        }
-    };
+    let connector = connector(loaded, config).with_context(|| format!("service \"{}\"", config.name))?;
     let limits = ServiceLimits {
         max_records: config.max_records,
         bytes_max: config.answer_mib_max * 1024 * 1024,
@@ -203,6 +213,19 @@ async fn service(loaded: &Loaded, config: &ServiceConfig) -> anyhow::Result<Serv
     };
     let catalog = catalog(&config.name, &*connector).await;
     Ok(Service { connector, catalog, limits })
+}
+
+fn connector(loaded: &Loaded, config: &ServiceConfig) -> anyhow::Result<Arc<dyn Connector>> {
+    match config.kind {
+        ServiceKind::Sqlite => {
+            let path = config.path.as_deref().context("path is missing")?;
+            let mut options = SqliteOptions::new(config.name.clone(), loaded.path(path));
+            options.connections = config.connections.unwrap_or(options.connections);
+            options.waiting_max = config.waiting_max.unwrap_or(options.waiting_max);
+            Ok(Arc::new(SqliteConnector::open(options)?))
+        }
+        ServiceKind::Postgres => Ok(Arc::new(PostgresConnector::open(postgres::options(loaded, config)?)?)),
+    }
 }
 
 async fn catalog(name: &ServiceName, connector: &dyn Connector) -> Option<Arc<Catalog>> {

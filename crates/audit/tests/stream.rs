@@ -180,7 +180,7 @@ impl Scene {
         let request = asuser_query::dialect::parse_read("orders", None, &[]).unwrap();
         let decision = policies.decide_read(&verified, &delegation, &name, "orders", now_ms).unwrap();
         let limits = ServiceLimits { max_records: 100, bytes_max: 1 << 20, time_ms_max: 1_000 };
-        let plan = asuser_query::seal_read(decision, &request, &limits).unwrap();
+        let plan = asuser_query::seal_read(decision, &request, &limits, &asuser_core::Reach::Everything).unwrap();
         let first = Records { json: b"1,2".to_vec(), rows: 2, more: false, count: Some(9) };
         let rest = Script { segments, deadline, given: Arc::clone(&self.given) };
         let database = DatabaseIdentity { mode: "role", user: Some("login/alice".into()) };

@@ -3,13 +3,18 @@
 //! A connector sees no token and no request, only a sealed plan. It holds a socket or a file, though, and what it sends there
 //! no type can check: that part is reviewed, and the conformance suite compares what came back with what was sealed.
 
+mod role;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use asuser_audit::{Intent, ReadResult, Unreleased};
-use asuser_core::{Catalog, Problem, Reason};
+use asuser_core::{Catalog, Problem, Reach, Reason};
+use asuser_identity::Verified;
 use asuser_query::Read;
+
+pub use crate::role::{NoRole, RoleMapping, check_name};
 
 /// A future that a connector gives.
 pub type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, ConnectorError>> + Send + 'a>>;
@@ -18,6 +23,9 @@ pub type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, ConnectorError>>
 pub trait Connector: Send + Sync + 'static {
     /// Reads the shape of the database anew.
     fn catalog(&self) -> Running<'_, Arc<Catalog>>;
+
+    /// What the database itself lets this person read. It may be a minute old: what was revoked since, the database refuses.
+    fn reach<'a>(&'a self, verified: &'a Verified) -> Running<'a, Arc<Reach>>;
 
     /// Runs a read. Dropping the future cancels the statement, and its connection serves nobody else.
     fn read(&self, intent: Intent<Read>) -> Running<'_, Unreleased<ReadResult>>;
@@ -50,6 +58,21 @@ pub enum ConnectorError {
     /// A value cannot be compared with its column.
     #[error("a value does not fit its column: {0}")]
     BadValue(String),
+    /// This person has no role in the database, or more than one.
+    #[error("no database role: {0}")]
+    NoRole(String),
+    /// This person's role may not be used: it is privileged, expired, or gone.
+    #[error("the database role may not be used: {0}")]
+    RoleRefused(String),
+    /// The database does not let this person read it.
+    #[error("the database denies it: {0}")]
+    Denied(String),
+    /// The table may run functions that nobody vouched for, and the role alone does not say who asks.
+    #[error("functions that are not trusted with a shared role: {}", functions.join(", "))]
+    UntrustedFunctions {
+        /// `schema.name(arguments)`
+        functions: Vec<String>,
+    },
     /// The database refused or failed the statement.
     #[error("the database refused the statement: {0}")]
     Refused(String),
@@ -80,6 +103,24 @@ impl From<ConnectorError> for Problem {
             ConnectorError::BadValue(_) => {
                 Self::new(Reason::BadValue, "a value in the request cannot be compared with its column")
             }
+            ConnectorError::NoRole(_) => {
+                Self::new(Reason::NotMapped, "you have no database role in this service: ask your administrator")
+            }
+            ConnectorError::RoleRefused(_) => Self::new(
+                Reason::DatabaseRole,
+                "your database role may not be used here (it is unknown, expired, locked or privileged): ask your administrator",
+            ),
+            ConnectorError::Denied(_) => {
+                Self::new(Reason::DatabaseDenied, "the database does not let you read this: ask its administrator")
+            }
+            ConnectorError::UntrustedFunctions { functions } => Self::new(
+                Reason::UntrustedFunction,
+                format!(
+                    "reading this runs {}, which nobody vouched for: the administrator can list it in `trusted_functions`, or sign \
+                     the claims with `asuser install`",
+                    functions.first().map_or("a function", String::as_str)
+                ),
+            ),
             ConnectorError::Refused(_) => Self::new(Reason::DatabaseRefused, "the database refused the statement"),
         };
         problem.detail(detail)

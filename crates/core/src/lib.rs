@@ -11,6 +11,7 @@ mod ids;
 mod mask;
 mod principal;
 mod problem;
+mod reach;
 mod read;
 mod request;
 mod secret;
@@ -27,6 +28,7 @@ pub use ids::{
 pub use mask::MaskKind;
 pub use principal::{Actor, Assurance, AttributeValue, PrincipalData, PrincipalKey};
 pub use problem::{Problem, Reason};
+pub use reach::{Reach, ReachedColumns};
 pub use read::{
     ColumnAccess, DatabaseIdentity, End, OrderTerm, OutputColumn, ReadSpec, Records, SEGMENT_BYTES_MAX, Segment,
     TableRef, Totals,

@@ -112,6 +112,12 @@ reasons! {
     AnswerTooLarge = "604", 413;
     /// The database refused the statement.
     DatabaseRefused = "605", 502;
+    /// The database does not let this person read it.
+    DatabaseDenied = "606", 403;
+    /// The person's database role may not be used.
+    DatabaseRole = "607", 403;
+    /// A function that nobody vouched for would run under a role that several people share.
+    UntrustedFunction = "608", 403;
 
     /// The audit log cannot be written, so nothing is answered (law 7).
     AuditUnavailable = "701", 503;

@@ -126,10 +126,11 @@ impl Gateway {
         }
 
         let policies = &state.policies;
+        let reach = service.connector.reach(&verified).await?;
         match tree {
             RequestTree::Read(read) => {
                 let decision = policies.decide_read(&verified, &delegation, name, &read.table, now_ms)?;
-                let plan = asuser_query::seal_read(decision, &read, &service.limits)?;
+                let plan = asuser_query::seal_read(decision, &read, &service.limits, &reach)?;
                 let single = plan.single_record();
                 let intent = entry.intend(plan);
                 let unreleased = service.connector.read(intent).await?;
@@ -146,11 +147,11 @@ impl Gateway {
             }
             RequestTree::ListTables { as_list } => {
                 let decision = policies.decide_listing(&verified, &delegation, name, now_ms)?;
-                Ok(entry.intend(asuser_query::seal_tables(decision, as_list)).render(request.face.listing))
+                Ok(entry.intend(asuser_query::seal_tables(decision, as_list, &reach)).render(request.face.listing))
             }
             RequestTree::DescribeTable { table } => {
                 let decision = policies.decide_listing(&verified, &delegation, name, now_ms)?;
-                Ok(entry.intend(asuser_query::seal_description(decision, &table)?).render(request.face.listing))
+                Ok(entry.intend(asuser_query::seal_description(decision, &table, &reach)?).render(request.face.listing))
             }
         }
     }

@@ -81,6 +81,8 @@ pub struct MappingConfig {
     pub subject: String,
     /// The login. Default `preferred_username` (RFC 9068 §2.2.2, OpenID Connect Core §5.1).
     pub login: String,
+    /// Only the directory sets the login, and gives it to nobody else later: then it may name a database role. Default false.
+    pub login_managed: bool,
     /// The e-mail address. Default `email`. Taken only where `email_verified` says true and, if `domains` is given, in one of them.
     pub email: String,
     /// The claim that says whether the address is verified. Default `email_verified`.
@@ -99,6 +101,7 @@ impl Default for MappingConfig {
         Self {
             subject: "sub".into(),
             login: "preferred_username".into(),
+            login_managed: false,
             email: "email".into(),
             email_verified: "email_verified".into(),
             name: "name".into(),

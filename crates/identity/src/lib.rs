@@ -20,4 +20,5 @@ pub use config::{AttributeConfig, AttributeType, ConfigError, IdentityConfig, Ma
 pub use credential::{Credential, Refused};
 pub use explanation::{Explanation, Refusal, Step, StepOutcome, StepReport};
 pub use identities::Identities;
+pub use mapping::is_mutable as is_mutable_claim;
 pub use verified::Verified;

@@ -336,7 +336,9 @@ fn plain(text: &str, bytes_max: usize) -> Result<&str, &'static str> {
 }
 
 /// By its whole name or by the last part of its path.
-fn is_mutable(claim: &str) -> bool {
+/// Whether people can change a claim, or a provider may give its value to another person later.
+#[must_use]
+pub fn is_mutable(claim: &str) -> bool {
     MUTABLE.contains(&claim) || claim.rsplit('.').next().is_some_and(|last| MUTABLE.contains(&last))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use asuser_core::{Catalog, Table, TableName};
 use cedar_policy::pst::{self, BinaryOp, Clause, EntityOrSlot, EntityUID, Expr, Literal, ResourceConstraint, Var};
 
-use crate::compare::{advice, comparable, refusal};
+use crate::compare::{comparable, refusal};
 use crate::error::{LoadError, did_you_mean};
 use crate::names;
 use crate::residual::row_attribute;
@@ -222,9 +222,8 @@ impl Checker<'_> {
                     return self.unknown(&missing, name, columns().collect(), piece);
                 };
                 row_attribute(expr)?;
-                let why = comparable(catalog.database, column).err()?;
-                let message = refusal(table, column, why);
-                Some(self.error(piece.line_of(name), message).suggest(advice(catalog.database)))
+                let no = comparable(catalog.database, column).err()?;
+                Some(self.error(piece.line_of(name), refusal(table, column, no.why)).suggest(no.advice))
             }
             (Scope::Any, _) if !known_to_columns => {
                 let columns = || tables.iter().flat_map(|(_, table)| table.columns.iter()).map(|c| c.name.as_str());
@@ -247,8 +246,8 @@ impl Checker<'_> {
         let mut refused = None;
         for (catalog, table) in tables {
             for column in table.columns.iter().filter(|column| column.name.as_str() == name) {
-                let why = comparable(catalog.database, column).err()?;
-                refused.get_or_insert_with(|| (refusal(table, column, why), advice(catalog.database)));
+                let no = comparable(catalog.database, column).err()?;
+                refused.get_or_insert_with(|| (refusal(table, column, no.why), no.advice));
             }
         }
         refused.map(|(message, advice)| self.error(piece.line_of(name), message).suggest(advice))

@@ -33,6 +33,7 @@ mod compare;
 mod decide;
 mod error;
 mod evaluate;
+mod literal;
 mod load;
 mod masks;
 mod names;

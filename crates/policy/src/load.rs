@@ -379,6 +379,8 @@ fn located(file: &PolicyFile, piece: &Piece<'_>, rule: &Rule, error: &dyn Diagno
     let (prefix, text) = (format!("for policy `{}`, ", rule.policy.id()), error.to_string());
     let variable = if text.contains("entity type `User`") { "`principal has " } else { "`resource has " };
     let help = error.help().map(|help| help.to_string().replace(&prefix, "").replace("`e has ", variable));
+    let methods = "compare decimals with lessThan, lessThanOrEqual, greaterThan and greaterThanOrEqual";
+    let help = help.or_else(|| text.ends_with("but saw decimal").then(|| methods.to_owned()));
     LoadError::new(&file.name, line_of(piece, error), text.replace(&prefix, "")).suggest_if(help)
 }
 

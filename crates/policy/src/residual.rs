@@ -5,12 +5,14 @@
 //! the trial at load ([`Mode::Trial`]), in which whatever does not name the row stands for an unknown value.
 //!
 //! Cedar's `&&`, `||` and `if` evaluate from the left and stop early, so an error on the right counts only where the left
-//! did not decide. A column access errs where the value is NULL or, in SQLite, not of the column's type.
+//! did not decide. A column access errs where the value is NULL or none that the column's Cedar type has: another type in
+//! SQLite, `NaN` or infinity in PostgreSQL.
 
-use asuser_core::{ColumnIx, DatabaseKind, Filter, FilterOp, LikePattern, Operand, PatternPart, Table, Value};
+use asuser_core::{Column, ColumnIx, DatabaseKind, Filter, FilterOp, LikePattern, Operand, PatternPart, Table, Value};
 use cedar_policy::pst::{BinaryOp, Expr, Literal, PatternElem, UnaryOp, Var};
 
-use crate::compare::{CedarType, advice, comparable, refusal};
+use crate::compare::{CedarType, comparable, never_ill_typed, refusal};
+use crate::literal::{literal, order, out_of_range};
 
 /// At most this many tests and bound values in one filter.
 pub(crate) const NODES_MAX: usize = 2_000;
@@ -132,13 +134,17 @@ impl<'a> Translator<'a> {
         if op == BinaryOp::Contains {
             return self.contains(left, right, wanted);
         }
-        let (op, flipped) = match op {
-            BinaryOp::Eq => (Comparison::Eq, Comparison::Eq),
-            BinaryOp::NotEq => (Comparison::Ne, Comparison::Ne),
-            BinaryOp::Less => (Comparison::Lt, Comparison::Gt),
-            BinaryOp::LessEq => (Comparison::Le, Comparison::Ge),
-            BinaryOp::Greater => (Comparison::Gt, Comparison::Lt),
-            BinaryOp::GreaterEq => (Comparison::Ge, Comparison::Le),
+        let (op, for_types) = match op {
+            BinaryOp::Eq => (Comparison::Eq, ALL_TYPES),
+            BinaryOp::NotEq => (Comparison::Ne, ALL_TYPES),
+            BinaryOp::Less => (Comparison::Lt, ORDERED),
+            BinaryOp::LessEq => (Comparison::Le, ORDERED),
+            BinaryOp::Greater => (Comparison::Gt, ORDERED),
+            BinaryOp::GreaterEq => (Comparison::Ge, ORDERED),
+            BinaryOp::DecimalLessThan => (Comparison::Lt, DECIMAL),
+            BinaryOp::DecimalLessEq => (Comparison::Le, DECIMAL),
+            BinaryOp::DecimalGreater => (Comparison::Gt, DECIMAL),
+            BinaryOp::DecimalGreaterEq => (Comparison::Ge, DECIMAL),
             BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul => return Err(not_in_the_list("arithmetic on a column")),
             BinaryOp::In => return Err(not_in_the_list("`in` on a row")),
             BinaryOp::ContainsAll | BinaryOp::ContainsAny => {
@@ -146,14 +152,17 @@ impl<'a> Translator<'a> {
             }
             _ => return Err(not_in_the_list("this operator on a column")),
         };
-        let (column, operand, op) = match (self.side(left)?, self.side(right)?) {
+        let (column, ty, operand, op) = match (self.side(left)?, self.side(right)?) {
             (Side::Errs, _) | (_, Side::Errs) => return Ok(Filter::False),
             (Side::Unknown, _) | (_, Side::Unknown) => return Ok(STAND_IN),
-            (Side::Column(a, one), Side::Column(b, other)) if one == other => (a, Operand::Column(b), op),
-            (Side::Column(a, ty), Side::Value(value, of)) if ty == of => (a, Operand::Value(value), op),
-            (Side::Value(value, of), Side::Column(a, ty)) if ty == of => (a, Operand::Value(value), flipped),
+            (Side::Column(a, one), Side::Column(b, other)) if one == other => (a, one, Operand::Column(b), op),
+            (Side::Column(a, ty), Side::Value(value, of)) if ty == of => (a, ty, Operand::Value(value), op),
+            (Side::Value(value, of), Side::Column(a, ty)) if ty == of => (a, ty, Operand::Value(value), op.flipped()),
             _ => return Err(not_in_the_list("a comparison of different types")),
         };
+        if !for_types.contains(&ty) {
+            return Err(not_in_the_list("this operator on a column of this type"));
+        }
         Ok(Filter::test(column, if wanted { op } else { op.negated() }.of(operand)))
     }
 
@@ -164,19 +173,18 @@ impl<'a> Translator<'a> {
             Side::Column(column, ty) => (column, ty),
             _ => return Err(not_in_the_list("`contains` on a set that is made of columns")),
         };
-        if self.is_unknown(set) {
-            return Ok(STAND_IN);
-        }
         let elements = match set {
             Expr::Set(elements) => elements,
             Expr::ResidualError => return Ok(Filter::False),
+            _ if self.is_unknown(set) => return Ok(STAND_IN),
             _ => return Err(not_in_the_list("`contains` on anything but a known set")),
         };
         self.charge(elements.len())?;
         let mut values = Vec::with_capacity(elements.len());
         for element in elements {
-            match literal(element) {
+            match self.literal(element)? {
                 Some((value, of)) if of == ty => values.push(value),
+                None if self.is_unknown(element) => return Ok(STAND_IN),
                 _ => {
                     return Err(not_in_the_list("`contains` on a set that is not made of values of the column's type"));
                 }
@@ -224,6 +232,11 @@ impl<'a> Translator<'a> {
                 (PatternElem::Char(c), _) => parts.push(PatternPart::Text(c.to_string())),
             }
         }
+        for part in &parts {
+            if let PatternPart::Text(text) = part {
+                self.in_range(&Value::Text(text.clone()))?;
+            }
+        }
         let pattern = LikePattern(parts);
         Ok(Filter::test(column, if wanted { FilterOp::Like(pattern) } else { FilterOp::NotLike(pattern) }))
     }
@@ -236,35 +249,58 @@ impl<'a> Translator<'a> {
                 let message = format!("the table `{}` has no column `{name}`", self.table.name);
                 Unsupported { word: Some(name.to_owned()), ..unsupported(&message, "check its spelling") }
             })?;
-            let ty = comparable(self.database, column).map_err(|why| {
-                let message = refusal(self.table, column, why);
-                Unsupported { word: Some(name.to_owned()), ..unsupported(&message, advice(self.database)) }
+            let ty = comparable(self.database, column).map_err(|no| {
+                let message = refusal(self.table, column, no.why);
+                Unsupported { word: Some(name.to_owned()), ..unsupported(&message, no.advice) }
             })?;
             return Ok(Side::Column(ix, ty));
+        }
+        if let Some((value, ty)) = self.literal(expr)? {
+            return Ok(Side::Value(value, ty));
         }
         if self.is_unknown(expr) {
             return Ok(Side::Unknown);
         }
-        match expr {
-            Expr::ResidualError => Ok(Side::Errs),
-            Expr::IfThenElse { .. } => Err(not_in_the_list("`if` that chooses a value")),
+        Err(match expr {
+            Expr::ResidualError => return Ok(Side::Errs),
+            Expr::IfThenElse { .. } => not_in_the_list("`if` that chooses a value"),
             Expr::BinaryOp { op: BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul, .. }
-            | Expr::UnaryOp { op: UnaryOp::Neg, .. } => Err(not_in_the_list("arithmetic on a column")),
-            _ => literal(expr)
-                .map(|(value, ty)| Side::Value(value, ty))
-                .ok_or_else(|| not_in_the_list("a comparison of anything but columns and plain values")),
+            | Expr::UnaryOp { op: UnaryOp::Neg, .. } => not_in_the_list("arithmetic on a column"),
+            Expr::BinaryOp { op: BinaryOp::Offset | BinaryOp::DurationSince, .. }
+            | Expr::UnaryOp { op: UnaryOp::ToDate | UnaryOp::ToTime, .. } => unsupported(
+                "a calculation with a column's time cannot become a row filter",
+                "calculate on the other side: resource.placed > context.now.offset(duration(\"-7d\")), for example",
+            ),
+            _ => not_in_the_list("a comparison of anything but columns and plain values"),
+        })
+    }
+
+    fn literal(&self, expr: &Expr) -> Result<Option<(Value, CedarType)>, Unsupported> {
+        let known = literal(expr);
+        if let Some((value, _)) = &known {
+            self.in_range(value)?;
         }
+        Ok(known)
+    }
+
+    fn in_range(&self, value: &Value) -> Result<(), Unsupported> {
+        let refused =
+            |what| unsupported(&format!("{what} cannot stand in a row condition"), "compare with another value");
+        out_of_range(self.database, value).map_or(Ok(()), |what| Err(refused(what)))
     }
 
     /// Whether evaluating it may err on some row. Says yes where it is not sure.
     fn may_err(&self, expr: &Expr, guards: &Guards) -> bool {
         match expr {
-            Expr::Literal(_) => false,
+            _ if literal(expr).is_some() => false,
             Expr::HasAttr { .. } => self.has_column(expr).is_none(),
             Expr::GetAttr { .. } => {
                 let ix = row_attribute(expr).and_then(|name| self.table.column_ix(name));
                 let column = ix.and_then(|ix| Some((ix, self.table.column(ix)?)));
-                !column.is_some_and(|(ix, column)| column.strictly_typed && (!column.nullable || guards.contains(&ix)))
+                let certain = |(ix, column): (ColumnIx, &Column)| {
+                    never_ill_typed(self.database, column) && (!column.nullable || guards.contains(&ix))
+                };
+                !column.is_some_and(certain)
             }
             Expr::UnaryOp { op: UnaryOp::Not, expr } | Expr::Like { expr, .. } => self.may_err(expr, guards),
             Expr::BinaryOp { op: BinaryOp::And, left, right } => {
@@ -279,6 +315,10 @@ impl<'a> Translator<'a> {
                     | BinaryOp::LessEq
                     | BinaryOp::Greater
                     | BinaryOp::GreaterEq
+                    | BinaryOp::DecimalLessThan
+                    | BinaryOp::DecimalLessEq
+                    | BinaryOp::DecimalGreater
+                    | BinaryOp::DecimalGreaterEq
                     | BinaryOp::Contains,
                 left,
                 right,
@@ -319,6 +359,12 @@ impl<'a> Translator<'a> {
 /// What stands for an unknown in a trial: no table has so many columns.
 const STAND_IN: Filter = Filter::test(ColumnIx(u16::MAX), FilterOp::WellTyped);
 
+/// The types that an operator compares. Decimals have methods, and nothing has an order but these.
+const ALL_TYPES: &[CedarType] =
+    &[CedarType::String, CedarType::Long, CedarType::Bool, CedarType::Decimal, CedarType::Datetime];
+const ORDERED: &[CedarType] = &[CedarType::Long, CedarType::Datetime];
+const DECIMAL: &[CedarType] = &[CedarType::Decimal];
+
 #[derive(Clone, Copy)]
 enum Comparison {
     Eq,
@@ -338,6 +384,16 @@ impl Comparison {
             Self::Le => Self::Gt,
             Self::Gt => Self::Le,
             Self::Ge => Self::Lt,
+        }
+    }
+    /// `a < b` as `b > a`.
+    const fn flipped(self) -> Self {
+        match self {
+            Self::Eq | Self::Ne => self,
+            Self::Lt => Self::Gt,
+            Self::Le => Self::Ge,
+            Self::Gt => Self::Lt,
+            Self::Ge => Self::Le,
         }
     }
     const fn of(self, operand: Operand) -> FilterOp {
@@ -386,25 +442,6 @@ const fn constant(value: bool) -> Filter {
     if value { Filter::True } else { Filter::False }
 }
 
-fn literal(expr: &Expr) -> Option<(Value, CedarType)> {
-    match expr {
-        Expr::Literal(Literal::String(text)) => Some((Value::Text(text.to_string()), CedarType::String)),
-        Expr::Literal(Literal::Long(number)) => Some((Value::Integer(*number), CedarType::Long)),
-        Expr::Literal(Literal::Bool(value)) => Some((Value::Bool(*value), CedarType::Bool)),
-        _ => None,
-    }
-}
-
-/// Any total order will do: it makes equal decisions equal, whatever order Cedar keeps a set in.
-fn order(a: &Value, b: &Value) -> std::cmp::Ordering {
-    match (a, b) {
-        (Value::Text(a), Value::Text(b)) => a.cmp(b),
-        (Value::Integer(a), Value::Integer(b)) => a.cmp(b),
-        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-        _ => std::cmp::Ordering::Equal,
-    }
-}
-
 fn unsupported(message: &str, suggestion: &str) -> Unsupported {
     Unsupported { message: message.to_owned(), suggestion: suggestion.to_owned(), word: None }
 }
@@ -412,7 +449,7 @@ fn unsupported(message: &str, suggestion: &str) -> Unsupported {
 fn not_in_the_list(what: &str) -> Unsupported {
     unsupported(
         &format!("{what} cannot become a row filter"),
-        "a row condition compares columns with ==, !=, <, <=, >, >=, like and set.contains(resource.column), tests them with \
-         has, and joins such tests with &&, ||, ! and if",
+        "a row condition compares columns with ==, !=, <, <=, >, >=, like and set.contains(resource.column), decimals with \
+         lessThan and its kin, tests columns with has, and joins such tests with &&, ||, ! and if",
     )
 }

@@ -4,7 +4,7 @@
 //! entity Group; entity Agent; entity Table;
 //! entity User in [Group] = { issuer: String, provider: String, login?: String, email?: String, name?: String, …the configured attributes, all optional };
 //! entity Column in [Table] = { name: String, table: String, service: String };
-//! namespace db { entity orders = { id: Long, owner: String, note?: String, … }; }
+//! namespace db { entity orders = { id: Long, owner: String, note?: String, price: decimal, placed: datetime, … }; }
 //! action read   appliesTo { principal: User, resource: [Column, db::orders, …], context: { actor?, actor_assurance, now } };
 //! action unmask appliesTo { principal: User, resource: [db::orders, …], context: { the same, and column: String } };
 //! ```
@@ -111,6 +111,8 @@ fn columns(database: DatabaseKind, columns: &[Column]) -> Map<String, Json> {
             Ok(CedarType::String) => json!({ "type": "String" }),
             Ok(CedarType::Long) => json!({ "type": "Long" }),
             Ok(CedarType::Bool) => json!({ "type": "Boolean" }),
+            Ok(CedarType::Decimal) => json!({ "type": "Extension", "name": "decimal" }),
+            Ok(CedarType::Datetime) => json!({ "type": "Extension", "name": "datetime" }),
             Err(_) => json!({ "type": "Record", "attributes": {} }),
         };
         if let Json::Object(fields) = &mut ty {

@@ -4,23 +4,23 @@
 //! No plan without a decision (law 1):
 //! ```compile_fail,E0308
 //! use asuser_query::{ServiceLimits, seal_read};
-//! fn seal(who: asuser_core::PrincipalData, request: &asuser_core::ReadRequest, limits: &ServiceLimits) {
-//!     let _ = seal_read(who, request, limits);
+//! fn seal(who: asuser_core::PrincipalData, request: &asuser_core::ReadRequest, limits: &ServiceLimits, reach: &asuser_core::Reach) {
+//!     let _ = seal_read(who, request, limits, reach);
 //! }
 //! ```
 //! The same with a decision compiles:
 //! ```
 //! use asuser_query::{ServiceLimits, seal_read};
-//! fn seal(decision: asuser_policy::Decision, request: &asuser_core::ReadRequest, limits: &ServiceLimits) {
-//!     let _ = seal_read(decision, request, limits);
+//! fn seal(decision: asuser_policy::Decision, request: &asuser_core::ReadRequest, limits: &ServiceLimits, reach: &asuser_core::Reach) {
+//!     let _ = seal_read(decision, request, limits, reach);
 //! }
 //! ```
 //! One decision, one plan (law 3):
 //! ```compile_fail,E0382
 //! use asuser_query::{ServiceLimits, seal_read};
-//! fn seal(decision: asuser_policy::Decision, request: &asuser_core::ReadRequest, limits: &ServiceLimits) {
-//!     let _ = seal_read(decision, request, limits);
-//!     let _ = seal_read(decision, request, limits);
+//! fn seal(decision: asuser_policy::Decision, request: &asuser_core::ReadRequest, limits: &ServiceLimits, reach: &asuser_core::Reach) {
+//!     let _ = seal_read(decision, request, limits, reach);
+//!     let _ = seal_read(decision, request, limits, reach);
 //! }
 //! ```
 //! What is sealed stays as it is (law 3):

@@ -53,6 +53,14 @@ pub trait Fixture: Send + Sync {
     fn text_holds_nul(&self) -> bool {
         true
     }
+    /// How long the check of identity bleed goes on.
+    fn bleed_s(&self) -> u64 {
+        10
+    }
+    /// Why nothing can be checked on this machine.
+    fn absent(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One database.
@@ -63,6 +71,10 @@ pub trait Database: Send + Sync {
     fn execute(&self, sql: &str);
     /// Adds a table.
     fn create(&self, table: &TableSpec);
+    /// Ends some of the connector's connections from the server's side; `false` where there is no server.
+    fn kill_connections(&self) -> bool {
+        false
+    }
 }
 
 /// How many connections the connector has.
@@ -132,6 +144,15 @@ impl From<String> for Cell {
     }
 }
 
+/// Runs a check where its fixture can be had; says so where not.
+#[expect(clippy::print_stdout, reason = "a test that looks at nothing must not look like one that passed")]
+pub fn check(fixture: &dyn Fixture, check: fn(&dyn Fixture)) {
+    match fixture.absent() {
+        Some(why) => println!("skipped: {why}"),
+        None => check(fixture),
+    }
+}
+
 /// Every check as a test of its own. The argument is an expression that makes a [`Fixture`].
 #[macro_export]
 macro_rules! conformance_tests {
@@ -158,7 +179,7 @@ macro_rules! conformance_tests {
     (@each $fixture:expr; $($check:ident)*) => {$(
         #[test]
         fn $check() {
-            $crate::$check(&$fixture);
+            $crate::check(&$fixture, |fixture| $crate::$check(fixture));
         }
     )*};
 }

@@ -169,13 +169,27 @@ impl Service {
         policies: &str,
         masks: Option<&str>,
     ) -> Result<Self, Vec<LoadError>> {
+        Self::open_with(rig, connector, ServiceDefault::Deny, policies, masks).await
+    }
+
+    /// The same with a default of its own.
+    ///
+    /// # Errors
+    /// Where the policies do not load.
+    pub async fn open_with(
+        rig: &Arc<Rig>,
+        connector: Arc<dyn Connector>,
+        default: ServiceDefault,
+        policies: &str,
+        masks: Option<&str>,
+    ) -> Result<Self, Vec<LoadError>> {
         let catalog = connector.catalog().await.unwrap();
         let folder = PolicyFolder {
             policies: vec![PolicyFile { name: "policies/db/rows.cedar".into(), text: policies.into() }],
             masks: masks.map(|text| PolicyFile { name: "policies/db/masks.toml".into(), text: text.into() }),
         };
         let sources = PolicySources { folders: [(Self::NAME.to_owned(), folder)].into() };
-        let source = ServiceSource { catalog: Arc::clone(&catalog), default: ServiceDefault::Deny };
+        let source = ServiceSource { catalog: Arc::clone(&catalog), default };
         let policies = Policies::load(&sources, &[source], &rig.attributes)?;
         let limits = ServiceLimits { max_records: 1_000, bytes_max: 4 << 20, time_ms_max: 60_000 };
         Ok(Self { rig: Arc::clone(rig), connector, catalog, policies, limits })
@@ -256,7 +270,9 @@ impl Service {
             .policies
             .decide_read(&person.verified, &person.delegation, &name, table, SystemClock.now_ms())
             .map_err(|error| refused(error.into()))?;
-        let plan = asuser_query::seal_read(decision, &request, &self.limits).map_err(|error| refused(error.into()))?;
+        let reach = self.connector.reach(&person.verified).await.map_err(Failure::Connector)?;
+        let plan =
+            asuser_query::seal_read(decision, &request, &self.limits, &reach).map_err(|error| refused(error.into()))?;
         let intent = entry.intend(plan);
         self.connector.read(intent).await.map_err(Failure::Connector)
     }

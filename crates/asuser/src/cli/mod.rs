@@ -1,6 +1,8 @@
 //! What the command line offers: a file a subcommand.
 
 pub(crate) mod audit;
+mod ca;
+mod catalog;
 mod completions;
 mod init;
 mod policy;
@@ -46,6 +48,12 @@ enum Command {
     /// Read, verify and erase in the audit log.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// The certificate authority of run-as mode `certificate`.
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
+    /// Write down the tables and columns of the databases.
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
     /// Check policies.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -68,6 +76,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Init(arguments) => init::run(&arguments),
         Command::Whoami(arguments) => whoami::run(arguments),
         Command::Audit(command) => audit::run(command),
+        Command::Ca(command) => ca::run(&command),
+        Command::Catalog(command) => catalog::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Completions(arguments) => completions::run(&arguments),
     }

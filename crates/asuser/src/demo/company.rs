@@ -1,8 +1,9 @@
-//! A small, believable company: the same rows each time, so that the scene can say what it expects.
+//! A small, believable company: the same rows each time, in whatever database, so that the scene can say what it expects.
 
-use std::path::Path;
+pub(super) mod postgres;
+pub(super) mod sqlite;
 
-use rusqlite::{Connection, params};
+use serde::Serialize;
 
 /// Someone who works there.
 #[derive(Debug, Clone, Copy)]
@@ -93,70 +94,6 @@ const EMPLOYEES: [(&str, &str, &str, i64); 8] = [
     ("victor.hale", "Victor Hale", "Management", 148_000),
 ];
 
-const SCHEMA: &str = "
-CREATE TABLE customers (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL, region TEXT NOT NULL, sales_rep TEXT NOT NULL
-) STRICT;
-CREATE INDEX customers_region ON customers(region);
-CREATE TABLE orders (
-    id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customers(id), customer_email TEXT NOT NULL,
-    sales_rep TEXT NOT NULL, region TEXT NOT NULL, status TEXT NOT NULL, total_cents INTEGER NOT NULL, placed_on TEXT NOT NULL,
-    note TEXT
-) STRICT;
-CREATE INDEX orders_sales_rep ON orders(sales_rep);
-CREATE TABLE order_items (
-    id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL REFERENCES orders(id), sales_rep TEXT NOT NULL, product TEXT NOT NULL,
-    quantity INTEGER NOT NULL, unit_cents INTEGER NOT NULL
-) STRICT;
-CREATE INDEX order_items_sales_rep ON order_items(sales_rep);
-CREATE TABLE employees (
-    id INTEGER PRIMARY KEY, login TEXT NOT NULL UNIQUE, name TEXT NOT NULL, department TEXT NOT NULL, salary INTEGER NOT NULL
-) STRICT;
-";
-
-/// The company's policies, as a newcomer would write them.
-pub(super) const POLICIES: [(&str, &str); 3] = [
-    (
-        "db/sales.cedar",
-        r#"// Sales people see their own orders, the items of these, and the customers of their region.
-permit (principal in Group::"sales", action == Action::"read", resource is db::orders)
-when { principal has login && resource.sales_rep == principal.login };
-
-permit (principal in Group::"sales", action == Action::"read", resource is db::order_items)
-when { principal has login && resource.sales_rep == principal.login };
-
-permit (principal in Group::"sales", action == Action::"read", resource is db::customers)
-when { principal has region && resource.region == principal.region };
-
-// Support sees open orders of all, and writes to customers, so it needs their address.
-permit (principal in Group::"support", action == Action::"read", resource is db::orders)
-when { resource.status == "open" };
-
-permit (principal in Group::"support", action == Action::"unmask", resource is db::orders)
-when { context.column == "customer_email" };
-"#,
-    ),
-    (
-        "db/people.cedar",
-        r#"// Everybody sees the staff directory; salaries are for the people department.
-permit (principal, action == Action::"read", resource is db::employees);
-
-forbid (principal, action == Action::"read", resource == Column::"db.employees.salary")
-unless { principal in Group::"hr" };
-"#,
-    ),
-    (
-        "db/masks.toml",
-        r#"# A masked column reads masked for everybody whom no `permit … unmask` names.
-[orders]
-customer_email = "email"
-
-[customers]
-email = "email"
-"#,
-    ),
-];
-
 /// How many orders there are: what a shared service account would have read.
 pub(super) fn orders_total() -> usize {
     REPS.iter().map(|(_, _, orders)| orders).sum()
@@ -173,58 +110,111 @@ pub(super) fn first_order_of(login: &str) -> i64 {
     1001 + i64::try_from(before).unwrap_or(0)
 }
 
-/// Writes the database.
-#[expect(clippy::indexing_slicing, reason = "every index is taken modulo the length of its table")]
-pub(super) fn create(path: &Path) -> rusqlite::Result<()> {
-    let mut connection = Connection::open(path)?;
-    connection.execute_batch(SCHEMA)?;
-    let transaction = connection.transaction()?;
-    for (at, (company, contact)) in (0..).zip(CUSTOMERS) {
-        let (rep, region, _) = REPS[at % REPS.len()];
-        let domain = company.to_lowercase().replace(" & ", "-").replace(' ', "-");
-        transaction.execute(
-            "INSERT INTO customers (id, name, email, region, sales_rep) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![i64::try_from(at).unwrap_or(0) + 1, company, format!("{contact}@{domain}.example"), region, rep],
-        )?;
-    }
-    let (mut order, mut item) = (1001_i64, 1_i64);
-    for (rep_at, (rep, region, orders)) in REPS.into_iter().enumerate() {
-        for nth in 0..orders {
-            // The representative's own customers stand every fourth in the list.
-            let customer = (rep_at + REPS.len() * (nth % 3)) % CUSTOMERS.len();
-            let customer_id = i64::try_from(customer).unwrap_or(0) + 1;
-            let mut total = 0;
-            let mut items = Vec::new();
-            for line in 0..=(nth % 3) {
-                let (product, unit) = PRODUCTS[(nth + line + rep_at) % PRODUCTS.len()];
-                let quantity = i64::try_from(1 + (nth * 7 + line * 3) % 5).unwrap_or(1);
-                total += quantity * unit;
-                items.push((product, quantity, unit));
+/// A customer, as all databases hold it. So are the others: a field a column.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Customer {
+    id: i64,
+    name: &'static str,
+    email: String,
+    region: &'static str,
+    sales_rep: &'static str,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Order {
+    id: i64,
+    customer_id: i64,
+    customer_email: String,
+    sales_rep: &'static str,
+    region: &'static str,
+    status: &'static str,
+    total_cents: i64,
+    placed_on: String,
+    note: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Item {
+    id: i64,
+    order_id: i64,
+    sales_rep: &'static str,
+    product: &'static str,
+    quantity: i64,
+    unit_cents: i64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Employee {
+    id: i64,
+    login: &'static str,
+    name: &'static str,
+    department: &'static str,
+    salary: i64,
+}
+
+/// All that the company's database holds.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    customers: Vec<Customer>,
+    orders: Vec<Order>,
+    items: Vec<Item>,
+    employees: Vec<Employee>,
+}
+
+impl Rows {
+    /// The same each time.
+    pub(super) fn generate() -> Self {
+        let mut rows = Self { customers: customers(), ..Self::default() };
+        for (rep_at, rep) in REPS.into_iter().enumerate() {
+            for nth in 0..rep.2 {
+                rows.add_order(rep_at, rep, nth);
             }
-            let placed = format!("2026-{:02}-{:02}", 1 + (nth * 5 + rep_at) % 11, 1 + (nth * 11 + rep_at * 3) % 28);
-            let note = (nth % 4 == 1).then_some("call before delivery");
-            transaction.execute(
-                "INSERT INTO orders (id, customer_id, customer_email, sales_rep, region, status, total_cents, placed_on, note)
-                 SELECT ?1, id, email, ?2, ?3, ?4, ?5, ?6, ?7 FROM customers WHERE id = ?8",
-                params![order, rep, region, STATUSES[(nth + rep_at) % STATUSES.len()], total, placed, note, customer_id],
-            )?;
-            for (product, quantity, unit) in items {
-                transaction.execute(
-                    "INSERT INTO order_items (id, order_id, sales_rep, product, quantity, unit_cents) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    params![item, order, rep, product, quantity, unit],
-                )?;
-                item += 1;
-            }
-            order += 1;
         }
+        rows.employees = (1..)
+            .zip(EMPLOYEES)
+            .map(|(id, (login, name, department, salary))| Employee { id, login, name, department, salary })
+            .collect();
+        rows
     }
-    for (at, (login, name, department, salary)) in (1_i64..).zip(EMPLOYEES) {
-        transaction.execute(
-            "INSERT INTO employees (id, login, name, department, salary) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![at, login, name, department, salary],
-        )?;
+
+    #[expect(clippy::indexing_slicing, reason = "every index is taken modulo the length of its table")]
+    fn add_order(&mut self, rep_at: usize, (sales_rep, region, _): (&'static str, &'static str, usize), nth: usize) {
+        let id = 1001 + whole(self.orders.len());
+        let mut total_cents = 0;
+        for line in 0..=(nth % 3) {
+            let (product, unit_cents) = PRODUCTS[(nth + line + rep_at) % PRODUCTS.len()];
+            let quantity = whole(1 + (nth * 7 + line * 3) % 5);
+            total_cents += quantity * unit_cents;
+            let item = 1 + whole(self.items.len());
+            self.items.push(Item { id: item, order_id: id, sales_rep, product, quantity, unit_cents });
+        }
+        // The representative's own customers stand every fourth in the list.
+        let customer = &self.customers[(rep_at + REPS.len() * (nth % 3)) % self.customers.len()];
+        self.orders.push(Order {
+            id,
+            customer_id: customer.id,
+            customer_email: customer.email.clone(),
+            sales_rep,
+            region,
+            status: STATUSES[(nth + rep_at) % STATUSES.len()],
+            total_cents,
+            placed_on: format!("2026-{:02}-{:02}", 1 + (nth * 5 + rep_at) % 11, 1 + (nth * 11 + rep_at * 3) % 28),
+            note: (nth % 4 == 1).then_some("call before delivery"),
+        });
     }
-    transaction.commit()
+}
+
+fn customers() -> Vec<Customer> {
+    let with_reps = (1..).zip(CUSTOMERS).zip(REPS.into_iter().cycle());
+    let customer = |((id, (name, contact)), (sales_rep, region, _)): ((i64, (&'static str, &str)), _)| {
+        let domain = name.to_lowercase().replace(" & ", "-").replace(' ', "-");
+        Customer { id, name, email: format!("{contact}@{domain}.example"), region, sales_rep }
+    };
+    with_reps.map(customer).collect()
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -233,14 +223,16 @@ mod tests {
 
     #[test]
     fn the_generator_knows_what_it_wrote() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("company.db");
-        create(&path).unwrap();
-        let connection = Connection::open(&path).unwrap();
-        let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-        assert_eq!(count("SELECT count(*) FROM orders"), i64::try_from(orders_total()).unwrap());
-        assert_eq!(count("SELECT count(*) FROM orders WHERE sales_rep = 'jane.smith'"), 9);
+        let rows = Rows::generate();
+        assert_eq!(rows.orders.len(), orders_total());
+        assert_eq!(rows.orders.iter().filter(|order| order.sales_rep == "jane.smith").count(), 9);
         let janes = first_order_of("jane.smith");
-        assert_eq!(count(&format!("SELECT count(*) FROM orders WHERE id = {janes} AND sales_rep = 'jane.smith'")), 1);
+        assert_eq!(rows.orders.iter().find(|order| order.sales_rep == "jane.smith").unwrap().id, janes);
+        for order in &rows.orders {
+            let customer = rows.customers.iter().find(|customer| customer.id == order.customer_id).unwrap();
+            assert_eq!((customer.sales_rep, &customer.email), (order.sales_rep, &order.customer_email));
+            let items = rows.items.iter().filter(|item| item.order_id == order.id);
+            assert_eq!(items.map(|item| item.quantity * item.unit_cents).sum::<i64>(), order.total_cents);
+        }
     }
 }

@@ -12,6 +12,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::json;
 
 use super::company::Person;
+use super::company::postgres::Names;
 
 pub(super) const ISSUER: &str = "https://login.company.example/";
 pub(super) const AUDIENCE: &str = "https://data.company.example";
@@ -60,6 +61,8 @@ impl DemoIssuer {
             "jti": asuser_core::AuditId::random()?.to_string(),
             "preferred_username": person.login, "name": person.name, "email": person.email(), "email_verified": true,
             "groups": person.groups, "region": person.region,
+            // Where the demo's database is somebody's, its roles have names of their own.
+            "database_role": Names::GIVEN.role(person.login),
         });
         let signed = format!("{}.{}", encode(&header), encode(&claims));
         let signature =

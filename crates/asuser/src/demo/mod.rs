@@ -1,14 +1,17 @@
-//! `asuser demo`: the product on one machine, with a company, its people and their tokens, and nothing to install.
+//! `asuser demo`: the product on one machine, with a company, its people and their tokens, and nothing to install. With
+//! `--postgres`, the same on PostgreSQL: one that is installed, or a server of yours.
 //!
 //! It writes a configuration like anybody's into a folder and starts the same server that `asuser serve` starts.
 
 mod client;
 mod company;
 mod issuer;
+mod postgres;
 mod scene;
+mod witness;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,12 +19,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use http::StatusCode;
 
-use crate::config::Loaded;
+use crate::config::{Loaded, ServiceKind};
 use crate::running::{self, Running};
 use crate::{cli, out};
 use company::PEOPLE;
 use issuer::DemoIssuer;
+use postgres::Postgres;
 
 /// Names the folder of the demo that was started last.
 const POINTER: &str = "current";
@@ -40,6 +45,13 @@ pub(crate) struct DemoArguments {
     /// The port to listen on; a busy one picks the next.
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// Keep the company in PostgreSQL: in the server of this URL, else in one of its own, started from what is installed here.
+    ///
+    /// In a server of yours it makes a schema `asuser_demo` and roles named `asuser_demo_…`, and removes them at the end; with
+    /// --keep it leaves them there. The URL's user needs CREATE on the database and CREATEROLE; its password is read from the
+    /// variable ASUSER_DEMO_PASSWORD.
+    #[arg(long, value_name = "URL")]
+    postgres: Option<Option<String>>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,6 +89,8 @@ pub(crate) fn token(folder: &Path, person: &str, agent: &str) -> anyhow::Result<
 }
 
 async fn play(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
+    // From here on Ctrl-C is heard, and whatever was made is taken down before the end.
+    let mut asked = tokio::spawn(running::until_asked_to_stop());
     // Lives as long as the demo: dropping it deletes the folder.
     let temporary = match arguments.keep {
         Some(_) => None,
@@ -87,38 +101,129 @@ async fn play(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
         (None, Some(temporary)) => temporary.path().to_owned(),
         (None, None) => bail!("the demo has no folder"),
     };
-    let issuer = prepare(&folder)?;
-    let loaded = Loaded::read(&folder.join("asuser.toml"))?;
-    let running = start(&loaded, arguments.port).await?;
-    remember(&folder)?;
-
-    let held = scene::play(&running, &issuer, &folder).await?;
-    if !arguments.once && held {
-        scene::invite(running.address, &folder, temporary.is_some())?;
-        running::until_asked_to_stop().await?;
+    let stage =
+        Stage::set(&folder, arguments.postgres.as_ref().map(Option::as_deref), arguments.keep.is_some()).await?;
+    let played = tokio::select! {
+        played = stage.play(arguments.port) => played.map(Some),
+        _ = &mut asked => Ok(None),
+    };
+    let held = match played {
+        Ok(Some((running, held))) => {
+            if !arguments.once && held {
+                stage.invite(&running, temporary.is_some())?;
+                asked.await??;
+            }
+            running.stop().await;
+            Ok(held)
+        }
+        Ok(None) => Ok(false),
+        Err(error) => Err(error),
+    };
+    let ended = stage.end().await;
+    match held.and_then(|held| ended.map(|()| held)) {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+        Err(error) if nobody_reads(&error) => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error),
     }
-    running.stop().await;
-    Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Fills a new folder; takes a kept one as it is.
+/// Writes a line. A reader that goes away (`asuser demo | head`) ends the scene, and what was made for it is still taken down.
+fn say(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    Ok(writeln!(io::stdout().lock(), "{text}")?)
+}
+
+fn nobody_reads(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// What the scene is played on.
+struct Stage {
+    folder: PathBuf,
+    issuer: DemoIssuer,
+    loaded: Loaded,
+    postgres: Option<Postgres>,
+}
+
+impl Stage {
+    /// Makes the company in a new folder; takes a kept one as it is.
+    async fn set(folder: &Path, postgres: Option<Option<&str>>, keep: bool) -> anyhow::Result<Self> {
+        if let Some(url) = postgres {
+            let postgres::Ready { postgres, issuer, loaded } = postgres::start(url, folder, keep).await?;
+            return Ok(Self { folder: folder.to_owned(), issuer, loaded, postgres: Some(postgres) });
+        }
+        let issuer = prepare(folder)?;
+        let loaded = Loaded::read(&folder.join("asuser.toml"))?;
+        if loaded.config.service.first().is_some_and(|service| service.kind == ServiceKind::Postgres) {
+            bail!("{} holds a demo on PostgreSQL: start it with --postgres, as it was made", folder.display());
+        }
+        Ok(Self { folder: folder.to_owned(), issuer, loaded, postgres: None })
+    }
+
+    /// Serves, and plays the scene; true if every expectation held.
+    async fn play(&self, port: u16) -> anyhow::Result<(Running, bool)> {
+        let running = start(&self.loaded, port).await?;
+        remember(&self.folder)?;
+        let held = async {
+            // The scene would say for each sentence that it does not hold, and not why.
+            if client::get(running.address, "/ready", "").await?.status != StatusCode::OK {
+                bail!("the database is not ready for asuser: its log, above, says why and what mends it");
+            }
+            scene::play(&running, &self.issuer, &self.folder, self.postgres.as_ref()).await
+        };
+        match held.await {
+            Ok(held) => Ok((running, held)),
+            Err(error) => {
+                running.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    fn invite(&self, running: &Running, temporary: bool) -> anyhow::Result<()> {
+        scene::invite(running.address, &self.folder, temporary, self.postgres.as_ref())
+    }
+
+    async fn end(self) -> anyhow::Result<()> {
+        match self.postgres {
+            Some(postgres) => postgres.end().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Fills a new folder, with a database of SQLite; takes a kept one as it is.
 pub(crate) fn prepare(folder: &Path) -> anyhow::Result<DemoIssuer> {
     if folder.join("asuser.toml").exists() {
         return DemoIssuer::open(folder);
     }
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    company::create(&folder.join("company.db")).context("the company's database cannot be written")?;
-    for (name, text) in company::POLICIES {
+    company::sqlite::create(&folder.join("company.db")).context("the company's database cannot be written")?;
+    let issuer = fill(folder, &company::sqlite::POLICIES)?;
+    let keys = Keys { mapping: "", service: "kind = \"sqlite\"\npath = \"company.db\"".to_owned() };
+    fs::write(folder.join("asuser.toml"), configuration(&keys))?;
+    Ok(issuer)
+}
+
+/// Policies, and who vouches for people.
+fn fill(folder: &Path, policies: &[(&str, &str)]) -> anyhow::Result<DemoIssuer> {
+    for (name, text) in policies {
         let path = folder.join("policies").join(name);
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
         fs::write(path, text)?;
     }
-    let issuer = DemoIssuer::create(folder)?;
-    fs::write(folder.join("asuser.toml"), configuration())?;
-    Ok(issuer)
+    DemoIssuer::create(folder)
 }
 
-fn configuration() -> String {
+/// What a kind of database has of its own in the configuration.
+struct Keys {
+    /// Of the identity provider.
+    mapping: &'static str,
+    service: String,
+}
+
+fn configuration(keys: &Keys) -> String {
+    let Keys { mapping, service } = keys;
     format!(
         r#"[audit]
 checkpoint_to = ["file:checkpoints"]
@@ -130,14 +235,13 @@ issuer = "{issuer}"
 audience = "{audience}"
 jwks_file = "issuer.jwks.json"
 domains = ["company.com"]
-
+{mapping}
 [identity.attributes]
 region = {{ claim = "region", type = "string" }}
 
 [[service]]
 name = "db"
-kind = "sqlite"
-path = "company.db"
+{service}
 
 [[agent]]
 client_id = "{agent}"

@@ -10,27 +10,34 @@ use serde_json::Value as Json;
 use super::client::{self, Reply};
 use super::company::{self, PEOPLE, Person};
 use super::issuer::{AGENT, DemoIssuer};
+use super::postgres::Postgres;
+use super::say;
+use super::witness;
 use crate::cli::audit::{self, Shown};
-use crate::out;
 use crate::running::Running;
 
-const QUESTION: &str = "/api/v2/db/_table/orders?fields=id,customer_email,status,total_cents&order=id";
+pub(super) const QUESTION: &str = "/api/v2/db/_table/orders?fields=id,customer_email,status,total_cents&order=id";
 const ROWS_SHOWN: usize = 4;
 
 /// What was expected, and whether it held.
-struct Checks {
+pub(super) struct Checks {
     held: bool,
 }
 
 impl Checks {
-    fn expect(&mut self, what: &str, ok: bool) -> anyhow::Result<()> {
+    pub(super) fn expect(&mut self, what: &str, ok: bool) -> anyhow::Result<()> {
         self.held &= ok;
-        out::line(format_args!("   {} {what}", if ok { "✓" } else { "✗ NOT SO:" }))
+        say(format_args!("   {} {what}", if ok { "✓" } else { "✗ NOT SO:" }))
     }
 }
 
 /// Plays it; true if every expectation held.
-pub(super) async fn play(running: &Running, issuer: &DemoIssuer, folder: &Path) -> anyhow::Result<bool> {
+pub(super) async fn play(
+    running: &Running,
+    issuer: &DemoIssuer,
+    folder: &Path,
+    postgres: Option<&Postgres>,
+) -> anyhow::Result<bool> {
     let server = running.address;
     let [john, jane, ..] = PEOPLE;
     let mut checks = Checks { held: true };
@@ -38,16 +45,16 @@ pub(super) async fn play(running: &Running, issuer: &DemoIssuer, folder: &Path) 
     let (johns, janes) = (issuer.token(&john, AGENT, life)?, issuer.token(&jane, AGENT, life)?);
     let mut audit_ids = Vec::new();
 
-    out::line(format_args!("\nOne agent ({AGENT}), one question, two people:\n\n   GET {QUESTION}\n"))?;
+    say(format_args!("\nOne agent ({AGENT}), one question, two people:\n\n   GET {QUESTION}\n"))?;
     for (nth, (person, token)) in [(john, &johns), (jane, &janes)].into_iter().enumerate() {
-        out::line(format_args!("{}. It asks for {}.", nth + 1, person.name))?;
+        say(format_args!("{}. It asks for {}.", nth + 1, person.name))?;
         let reply = client::get(server, QUESTION, token).await?;
         own_orders(&mut checks, &person, &reply)?;
         audit_ids.push((reply.audit_id, person, true));
     }
 
     let target = company::first_order_of(jane.login);
-    out::line(format_args!("\n3. John's agent reaches for order {target}, which is Jane's."))?;
+    say(format_args!("\n3. John's agent reaches for order {target}, which is Jane's."))?;
     let path = format!("/api/v2/db/_table/orders/{target}");
     let reply = client::get(server, &path, &johns).await?;
     checks.expect("404: for John it does not exist", reply.status == StatusCode::NOT_FOUND)?;
@@ -58,19 +65,27 @@ pub(super) async fn play(running: &Running, issuer: &DemoIssuer, folder: &Path) 
         twin.status == StatusCode::OK && twin.body.get("id").and_then(Json::as_i64) == Some(target),
     )?;
 
-    out::line("\n4. Somebody edits John's token so that it says Jane.")?;
+    say("\n4. Somebody edits John's token so that it says Jane.")?;
     let reply = client::get(server, QUESTION, &tampered(&johns, &john, &jane)?).await?;
     checks.expect(
         "401: the signature no longer fits, and nothing was asked of the database",
         reply.status == StatusCode::UNAUTHORIZED,
     )?;
 
-    out::line("\n5. What the audit log says:\n")?;
+    say("\n5. What the audit log says:\n")?;
     audit_trail(&mut checks, running, folder, &audit_ids).await?;
 
+    let last = if let Some(postgres) = postgres {
+        say("\n6. What PostgreSQL itself says:\n")?;
+        witness::hear(&mut checks, running, folder, postgres, &john, &johns).await?;
+        7
+    } else {
+        6
+    };
+
     let (all, his) = (company::orders_total(), company::orders_of(john.login));
-    out::line(format_args!(
-        "\n6. With a shared service account the agent's session would have exposed {all} of {all} orders, addresses in clear.\n   \
+    say(format_args!(
+        "\n{last}. With a shared service account the agent's session would have exposed {all} of {all} orders, addresses in clear.\n   \
          As John it exposed {his} of {all}, addresses masked."
     ))?;
     Ok(checks.held)
@@ -78,15 +93,15 @@ pub(super) async fn play(running: &Running, issuer: &DemoIssuer, folder: &Path) 
 
 fn own_orders(checks: &mut Checks, person: &Person, reply: &Reply) -> anyhow::Result<()> {
     let rows = reply.body.get("resource").and_then(Json::as_array).cloned().unwrap_or_default();
-    out::line("      id     customer_email                   status     total_cents")?;
+    say("      id     customer_email                   status     total_cents")?;
     for row in rows.iter().take(ROWS_SHOWN) {
         let text = |name: &str| row[name].as_str().unwrap_or("?").to_owned();
         let (email, status) = (text("customer_email"), text("status"));
         let number = |name: &str| row[name].as_i64().unwrap_or_default();
-        out::line(format_args!("      {:<6} {email:<32} {status:<10} {:>11}", number("id"), number("total_cents")))?;
+        say(format_args!("      {:<6} {email:<32} {status:<10} {:>11}", number("id"), number("total_cents")))?;
     }
     if rows.len() > ROWS_SHOWN {
-        out::line(format_args!("      … and {} more", rows.len() - ROWS_SHOWN))?;
+        say(format_args!("      … and {} more", rows.len() - ROWS_SHOWN))?;
     }
     let (expected, all) = (company::orders_of(person.login), company::orders_total());
     let first = company::first_order_of(person.login);
@@ -118,7 +133,7 @@ async fn audit_trail(
     running.checkpoint().await?;
     let entries = audit::entries(folder)?;
     for entry in &entries {
-        out::line(format_args!("      {entry}"))?;
+        say(format_args!("      {entry}"))?;
     }
     for (audit_id, person, released) in expected {
         let found = entries.iter().find(|entry| entry.audit_id == *audit_id);
@@ -135,10 +150,15 @@ async fn audit_trail(
 }
 
 /// What a newcomer can do now.
-pub(super) fn invite(server: SocketAddr, folder: &Path, temporary: bool) -> anyhow::Result<()> {
+pub(super) fn invite(
+    server: SocketAddr,
+    folder: &Path,
+    temporary: bool,
+    postgres: Option<&Postgres>,
+) -> anyhow::Result<()> {
     let program = std::env::current_exe().ok().map_or_else(|| "asuser".to_owned(), |path| path.display().to_string());
     let fate = if temporary { " (deleted when the demo ends; --keep DIR keeps one)" } else { "" };
-    out::line(format_args!(
+    say(format_args!(
         r#"
 It goes on serving at http://{server}; everything is in {folder}{fate}.
 Try, in another terminal:
@@ -151,8 +171,15 @@ Try, in another terminal:
   curl -s http://{server}/whoami -H "Authorization: Bearer $({program} demo token john)"
   {program} audit tail --config {folder}/asuser.toml
   {program} audit verify --config {folder}/asuser.toml
-
+{database}
 Ctrl-C ends it."#,
-        folder = folder.display()
+        folder = folder.display(),
+        database = postgres.map(database).unwrap_or_default(),
     ))
+}
+
+/// The same, without asuser.
+fn database(postgres: &Postgres) -> String {
+    let log = postgres.log().map(|log| format!("  grep application=asuser/ {} | tail -n 3\n", log.display()));
+    format!("  {}\n{}", postgres.psql(), log.unwrap_or_default())
 }

@@ -6,6 +6,7 @@ mod bleed;
 mod demo;
 mod http;
 mod mission;
+mod postgres;
 mod reload;
 mod rest;
 mod site;

@@ -16,15 +16,15 @@ print(json.dumps(answer))
 "#;
 
 fn run(site: &Site, person: &str) -> serde_json::Value {
+    run_with(site, &site.issuer.token_for(person))
+}
+
+pub(crate) fn run_with(site: &Site, token: &str) -> serde_json::Value {
     // `scripts/setup test` makes this environment.
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/venv/bin/python");
     assert!(python.exists(), "run `scripts/setup test` first: it installs Python's `requests`");
-    let output = Command::new(python)
-        .args(["-c", PROGRAM])
-        .env("URL", site.url())
-        .env("USER_TOKEN", site.issuer.token_for(person))
-        .output()
-        .unwrap();
+    let output =
+        Command::new(python).args(["-c", PROGRAM]).env("URL", site.url()).env("USER_TOKEN", token).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

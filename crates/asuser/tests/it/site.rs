@@ -105,8 +105,21 @@ impl Site {
         site.write("asuser.toml", &Self::config(""));
         site
     }
+    /// A provider, no policies, and these `[[service]]` blocks.
+    pub(crate) fn of_services(services: &str) -> Self {
+        let site =
+            Self { folder: tempfile::tempdir().unwrap(), issuer: TestIssuer::new(ISSUER, AUDIENCE), server: None };
+        site.write("keys.json", &site.issuer.jwks());
+        std::fs::create_dir_all(site.path("policies")).unwrap();
+        site.write("asuser.toml", &Self::config_of(services));
+        site
+    }
     /// The configuration, with more at its end.
     pub(crate) fn config(more: &str) -> String {
+        Self::config_of(&format!("[[service]]\nname = \"db\"\nkind = \"sqlite\"\npath = \"company.db\"\n{more}"))
+    }
+    /// The configuration with these services.
+    pub(crate) fn config_of(services: &str) -> String {
         format!(
             r#"
 [server]
@@ -121,11 +134,9 @@ audience = "{AUDIENCE}"
 jwks_file = "keys.json"
 [identity.attributes]
 region = {{ claim = "region", type = "string" }}
-[[service]]
-name = "db"
-kind = "sqlite"
-path = "company.db"
-{more}
+[identity.mapping]
+login_managed = true
+{services}
 "#
         )
     }
@@ -255,6 +266,13 @@ path = "company.db"
     pub(crate) fn ask(&self, person: &str, table: &str, parameters: &[(&str, &str)]) -> Reply {
         let query: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
         self.get(&format!("/api/v2/db/_table/{table}?{}", query.join("&")), &self.issuer.token_for(person))
+    }
+
+    /// Runs `asuser` in the site's folder.
+    pub(crate) fn command_in(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_asuser"));
+        command.args(arguments).current_dir(self.folder()).stdin(Stdio::null());
+        command.output().unwrap()
     }
 
     /// Runs `asuser` with the site's configuration.

@@ -18,8 +18,12 @@ const ORDER: &[(&str, &[&str])] = &[
     ("asuser-audit-log", &["core"]),
     ("asuser-store", &["core", "audit-log"]),
     ("asuser-audit", &["core", "identity", "delegation", "query", "audit-log"]),
-    ("asuser-connector", &["core", "query", "audit"]),
-    ("asuser-connector-sqlite", &["core", "query", "audit", "connector"]),
+    ("asuser-connector", &["core", "identity", "query", "audit"]),
+    ("asuser-connector-sqlite", &["core", "identity", "query", "audit", "connector"]),
+    ("asuser-postgres", &["core"]),
+    ("asuser-credential", &["core"]),
+    ("asuser-connector-postgres", &["core", "identity", "query", "audit", "connector", "postgres", "credential"]),
+    ("asuser-ops", &["core", "postgres"]),
     ("asuser-gateway", &["core", "identity", "delegation", "policy", "query", "audit", "connector"]),
     ("asuser-server", &["core", "identity", "delegation", "query", "audit", "gateway"]),
     (
@@ -35,6 +39,10 @@ const ORDER: &[(&str, &[&str])] = &[
             "audit",
             "connector",
             "connector-sqlite",
+            "connector-postgres",
+            "postgres",
+            "credential",
+            "ops",
             "gateway",
             "server",
         ],
@@ -64,6 +72,8 @@ const SLEEPERS: &[&str] = &[
     "crates/connector-sqlite/src/connect.rs",
     // The benchmark's main thread, while the others are measured.
     "benches/src/main.rs",
+    // The tests' PostgreSQL: between two looks whether it is ready; it tells nobody.
+    "testkit/src/postgres/watchdog.rs",
 ];
 
 const LINES_MAX: usize = 700;

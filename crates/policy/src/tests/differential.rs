@@ -1,8 +1,8 @@
-//! The translator against Cedar itself, policy by policy and row by row (SPEC.md, D).
+//! The translator against Cedar itself, policy by policy and row by row (SPEC.md, D), on SQLite's and PostgreSQL's types.
 
 use std::sync::Arc;
 
-use asuser_core::{ColumnAccess, Filter, PrincipalData};
+use asuser_core::{ColumnAccess, DatabaseKind, Filter, PrincipalData};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 
@@ -15,13 +15,17 @@ mod cases;
 use cases::{Case, Row};
 
 /// `None` where a forbid of the case is impossible, which is a load error.
-fn load(case: &Case) -> Option<Policies> {
+fn load(case: &Case, default: ServiceDefault) -> Option<Policies> {
+    let (catalog, masks) = match case.database {
+        DatabaseKind::Postgres => (cases::postgres_catalog(), cases::POSTGRES_MASKS),
+        _ => (cases::catalog(), cases::MASKS),
+    };
     let folder = PolicyFolder {
         policies: vec![PolicyFile { name: "policies/db/case.cedar".into(), text: case.text() }],
-        masks: Some(PolicyFile { name: "policies/db/masks.toml".into(), text: cases::MASKS.into() }),
+        masks: Some(PolicyFile { name: "policies/db/masks.toml".into(), text: masks.into() }),
     };
     let sources = PolicySources { folders: [("db".to_owned(), folder)].into() };
-    let service = ServiceSource { catalog: Arc::new(cases::catalog()), default: ServiceDefault::Deny };
+    let service = ServiceSource { catalog: Arc::new(catalog), default };
     let attributes =
         cases::ATTRIBUTE_TYPES.map(|(name, ty)| (name.to_owned(), serde_json::from_value(ty.into()).unwrap())).into();
     Policies::load(&sources, &[service], &attributes)
@@ -34,7 +38,7 @@ fn load(case: &Case) -> Option<Policies> {
 
 fn compiled(policies: &Policies, case: &Case, principal: &PrincipalData) -> Compiled {
     let rules = policies.service(&"db".into()).unwrap();
-    let asker = Asker { principal, actors: &[], now_ms: 0 };
+    let asker = Asker { principal, actors: &[], now_ms: case.now_ms };
     policies.world.evaluate(rules, rules.catalog.table(case.table).unwrap(), asker).unwrap()
 }
 
@@ -58,16 +62,17 @@ fn compare(case: &Case, policies: &Policies, asks: &PrincipalData, permitted: bo
 }
 
 /// Policy sets; each is asked by eight principals. `PROPTEST_CASES` asks for more.
-fn cases_wanted() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(250)
+fn config(cases: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(cases), failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases_wanted(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(250))]
 
     #[test]
     fn a_row_is_found_where_cedar_permits_it_and_nowhere_else(case in cases::case()) {
-        let Some(mut policies) = load(&case) else { return Ok(()) };
+        let Some(mut policies) = load(&case, ServiceDefault::Deny) else { return Ok(()) };
         for principal in &case.principals {
             compare(&case, &policies, principal, false)?;
         }
@@ -80,14 +85,29 @@ proptest! {
     }
 }
 
-/// The generator is no use if it makes only policies that say yes, or no, to all.
-#[test]
-fn the_cases_are_of_every_sort() {
+proptest! {
+    #![proptest_config(config(150))]
+
+    #[test]
+    fn so_it_is_on_postgresql_under_either_default(case in cases::postgres_case()) {
+        for (case, default, askers) in
+            [(case.clone(), ServiceDefault::Deny, 8), (case.without_permits(), ServiceDefault::Database, 2)]
+        {
+            let Some(policies) = load(&case, default) else { continue };
+            for principal in case.principals.iter().take(askers) {
+                compare(&case, &policies, principal, default == ServiceDefault::Database)?;
+            }
+        }
+    }
+}
+
+/// How many askers see all, nothing and some rows of a hundred cases.
+fn sorts(cases: impl Strategy<Value = Case>) -> (u32, u32, u32) {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut yes, mut no, mut partly) = (0, 0, 0);
     for _ in 0..100 {
-        let case = cases::case().new_tree(&mut runner).unwrap().current();
-        let Some(policies) = load(&case) else { continue };
+        let case = cases.new_tree(&mut runner).unwrap().current();
+        let Some(policies) = load(&case, ServiceDefault::Deny) else { continue };
         for principal in &case.principals {
             match compiled(&policies, &case, principal).row_filter {
                 Filter::True => yes += 1,
@@ -96,5 +116,13 @@ fn the_cases_are_of_every_sort() {
             }
         }
     }
-    assert!(yes > 5 && no > 20 && partly > 100, "{yes} {no} {partly}");
+    (yes, no, partly)
+}
+
+/// The generator is no use if it makes only policies that say yes, or no, to all.
+#[test]
+fn the_cases_are_of_every_sort() {
+    for (yes, no, partly) in [sorts(cases::case()), sorts(cases::postgres_case())] {
+        assert!(yes > 5 && no > 20 && partly > 100, "{yes} {no} {partly}");
+    }
 }

@@ -4,6 +4,7 @@ mod decisions;
 mod differential;
 mod filters;
 mod load_errors;
+mod postgres;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +33,15 @@ fn table(name: &str, columns: &[&str]) -> (asuser_core::TableName, Arc<Table>) {
             "time" => ("TIMESTAMP", ColumnKind::Timestamp),
             "date" => ("DATE", ColumnKind::Date),
             "blob" => ("BLOB", ColumnKind::Binary),
+            "num" => ("numeric", ColumnKind::Decimal),
+            "num2" => ("numeric(12,2)", ColumnKind::Decimal),
+            "num4" => ("numeric(18,4)", ColumnKind::Decimal),
+            "num6" => ("numeric(12,6)", ColumnKind::Decimal),
+            "tz" => ("timestamp with time zone", ColumnKind::Timestamp),
+            "ts" => ("timestamp without time zone", ColumnKind::Timestamp),
+            "citext" => ("citext", ColumnKind::Text),
+            "char" => ("character(8)", ColumnKind::Text),
+            "json" => ("jsonb", ColumnKind::Other),
             "" => ("", ColumnKind::Other),
             other => unreachable!("{other}"),
         };

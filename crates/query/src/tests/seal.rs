@@ -7,7 +7,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use asuser_core::{
-    Catalog, DatabaseKind, Digest, Filter, MaskKind, Problem, ReadRequest, Reason, Secret, ServiceName, Table,
+    Catalog, ColumnIx, DatabaseKind, Digest, Filter, MaskKind, Problem, Reach, ReachedColumns, ReadRequest, Reason,
+    Secret, ServiceName, Table,
 };
 use asuser_delegation::{Agents, Delegation};
 use asuser_identity::{Credential, Identities, Verified};
@@ -78,7 +79,7 @@ impl World {
             .expect("something is open")
     }
     fn seal(&self, asked: &ReadRequest) -> Result<Plan<Read>, PlanError> {
-        seal_read(self.decide(&asked.table), asked, &LIMITS)
+        seal_read(self.decide(&asked.table), asked, &LIMITS, &Reach::Everything)
     }
 }
 
@@ -101,6 +102,32 @@ fn a_plan_holds_its_decision_and_what_follows_from_it() {
 }
 
 #[test]
+fn the_database_s_own_word_narrows_and_never_widens() {
+    let world = world(POLICY);
+    let reach = |columns: ReachedColumns| Reach::Tables([("people".into(), columns)].into());
+    let seal = |asked: &ReadRequest, reach: &Reach| seal_read(world.decide(&asked.table), asked, &LIMITS, reach);
+    let asked = request(&people(), None, &[]);
+    let some = reach(ReachedColumns::Some(vec![ColumnIx(0), ColumnIx(2), ColumnIx(3), ColumnIx(4), ColumnIx(5)]));
+    let plan = seal(&asked, &some).expect("sealed");
+    let names: Vec<&str> = plan.spec().output.iter().map(|output| output.name.as_str()).collect();
+    // `name` is the database's to give, `secret` the policy's.
+    assert_eq!(names, ["id", "email", "salary"]);
+    let named =
+        seal(&request(&people(), None, &[("fields", "name")]), &some).expect_err("the database does not give it");
+    assert_eq!(Problem::from(named).reason, Reason::ColumnDenied);
+    assert!(seal(&request(&people(), None, &[("fields", "name")]), &reach(ReachedColumns::All)).is_ok());
+
+    for nothing in [Reach::Tables([].into()), reach(ReachedColumns::Some(Vec::new()))] {
+        assert_eq!(Problem::from(seal(&asked, &nothing).expect_err("none")).reason, Reason::NoSuchTable);
+        assert!(seal_description(world.listing(), "people", &nothing).is_err());
+        let listed = serde_json::to_value(seal_tables(world.listing(), true, &nothing).listing()).unwrap();
+        assert_eq!(listed, serde_json::json!({ "resource": [] }));
+    }
+    let listed = serde_json::to_value(seal_tables(world.listing(), true, &some).listing()).unwrap();
+    assert_eq!(listed, serde_json::json!({ "resource": ["people"] }));
+}
+
+#[test]
 fn policy_s_refusals_reach_the_plan() {
     let world = world(POLICY);
     let refused = |parameters: &[(&str, &str)]| {
@@ -114,10 +141,10 @@ fn policy_s_refusals_reach_the_plan() {
 fn a_decision_on_one_table_seals_nothing_about_another() {
     let world = world(POLICY);
     let about_people = request(&people(), None, &[]);
-    let crossed = seal_read(world.decide("stock"), &about_people, &LIMITS);
+    let crossed = seal_read(world.decide("stock"), &about_people, &LIMITS, &Reach::Everything);
     assert!(matches!(crossed, Err(PlanError::Inconsistent { .. })));
     assert_eq!(Problem::from(crossed.expect_err("refused")).reason, Reason::Internal);
-    assert!(seal_read(world.decide("people"), &about_people, &LIMITS).is_ok());
+    assert!(seal_read(world.decide("people"), &about_people, &LIMITS, &Reach::Everything).is_ok());
 }
 
 #[test]
@@ -163,10 +190,10 @@ fn a_plan_prints_neither_values_nor_people() {
 #[test]
 fn a_listing_holds_the_reachable_tables_and_no_other() {
     let world = world(POLICY);
-    let names = seal_tables(world.listing(), true);
+    let names = seal_tables(world.listing(), true, &Reach::Everything);
     assert_eq!(serde_json::to_string(names.listing()).expect("JSON"), r#"{"resource":["people","stock"]}"#);
     assert_eq!(names.decision().service().as_str(), "db");
-    let described = seal_description(world.listing(), "people").expect("reachable");
+    let described = seal_description(world.listing(), "people", &Reach::Everything).expect("reachable");
     let body = serde_json::to_string(described.listing()).expect("JSON");
     assert!(
         body.contains(r#""name":"email""#) && body.contains(r#""mask":"email""#) && !body.contains("secret"),
@@ -174,7 +201,9 @@ fn a_listing_holds_the_reachable_tables_and_no_other() {
     );
     assert_ne!(names.fingerprint(), described.fingerprint());
     for unreachable in ["notes", "PEOPLE", "nix"] {
-        let problem = Problem::from(seal_description(world.listing(), unreachable).expect_err("not reachable"));
+        let problem = Problem::from(
+            seal_description(world.listing(), unreachable, &Reach::Everything).expect_err("not reachable"),
+        );
         assert_eq!(problem.reason, Reason::NoSuchTable);
         assert_eq!(problem.message, format!("there is no table `{unreachable}` in `db` that you can reach"));
     }

@@ -1,0 +1,418 @@
+//! The connector's trait: the only way into this crate's reads.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use asuser_audit::{Intent, ReadResult, Unreleased};
+use asuser_connector::{Connector, ConnectorError, Running};
+use asuser_core::{AuditId, Catalog, DatabaseIdentity, PrincipalData, Reach, ReadSpec, Table};
+use asuser_credential::LIFETIME_S_MAX;
+use asuser_identity::Verified;
+use asuser_postgres::{Credentials, PgError};
+use asuser_query::{Plan, Read};
+use tokio::time::timeout_at;
+
+use crate::PostgresError;
+use crate::catalog::Known;
+use crate::claims::{Bound, claims};
+use crate::handover::{Got, Outlet, channel};
+use crate::options::{PostgresOptions, RunAs};
+use crate::person::{Keeper, Role, certified};
+use crate::pool::{Lease, Owner, Pool};
+use crate::print::{Statement, statement};
+use crate::rows::{RowOptions, Shape, Writer};
+use crate::session::Session;
+use crate::transaction::{self, Begun, Failure, Identity};
+use crate::types::PgTable;
+
+/// A frame may be a little longer than the largest answer: what JSON leaves out of it.
+const FRAME_SLACK: usize = 64 * 1024;
+/// PostgreSQL cuts a longer `application_name`.
+const APP_NAME_BYTES_MAX: usize = 63;
+
+/// A PostgreSQL database as a service.
+#[derive(Debug)]
+pub struct PostgresConnector {
+    options: PostgresOptions,
+    pool: Pool,
+    keeper: Keeper,
+    known: RwLock<Option<Arc<Known>>>,
+}
+
+/// One read, and when it must be done.
+struct Asked<'a> {
+    entry: AuditId,
+    plan: &'a Plan<Read>,
+    role: &'a str,
+    deadline: Instant,
+}
+
+impl Asked<'_> {
+    const fn spec(&self) -> &ReadSpec {
+        self.plan.spec()
+    }
+    fn principal(&self) -> &PrincipalData {
+        self.plan.decision().verified().data()
+    }
+}
+
+impl PostgresConnector {
+    /// Sets the connector up. The server is asked at the first use, so that one that is down makes this service not ready, and no
+    /// other.
+    ///
+    /// # Errors
+    /// When the options make no sense.
+    pub fn open(options: PostgresOptions) -> Result<Self, PostgresError> {
+        options.check()?;
+        let pool = Pool::new(options.connections, options.waiting_max, options.person_connections_max);
+        Ok(Self { options, pool, keeper: Keeper::new(), known: RwLock::new(None) })
+    }
+
+    /// Reads the shape of the database anew. An unchanged catalogue is the same `Arc`.
+    async fn refresh(&self) -> Result<Arc<Catalog>, PostgresError> {
+        let time_ms_max = self.options.catalog_time_ms_max;
+        let read = tokio::time::timeout(Duration::from_millis(time_ms_max), self.keeper.catalog(&self.options));
+        let fresh = read.await.map_err(|_| PostgresError::Timeout { time_ms_max })??;
+        for warning in &fresh.warnings {
+            tracing::warn!(service = %self.options.service, "{warning}");
+        }
+        let catalog = self.keep(fresh);
+        if matches!(self.options.run_as, RunAs::Role) {
+            // A login that is a member of thousands of roles makes the server think once per connection: not in somebody's read.
+            self.pool.open_ahead(|| self.connect(None)).await?;
+        }
+        Ok(catalog)
+    }
+
+    /// What was read is in force from now on.
+    fn keep(&self, mut fresh: Known) -> Arc<Catalog> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        match known.as_ref().filter(|before| before.catalog.version == fresh.catalog.version) {
+            Some(before) => fresh.catalog = Arc::clone(&before.catalog),
+            None => self.keeper.forget(),
+        }
+        let catalog = Arc::clone(&fresh.catalog);
+        *known = Some(Arc::new(fresh));
+        catalog
+    }
+
+    /// Runs a read. Dropping the future, or the rest of a long result, cancels it, and its connection serves nobody else.
+    async fn run(&self, intent: &Intent<Read>) -> Result<(Got, DatabaseIdentity), PostgresError> {
+        let plan = intent.plan();
+        let principal = plan.decision().verified().data();
+        let role = self.options.role_of(principal)?;
+        let time_ms_max = plan.spec().time_ms_max;
+        let deadline = Instant::now() + Duration::from_millis(time_ms_max);
+        let asked = Asked { entry: intent.entry(), plan, role, deadline };
+        let answered = timeout_at(deadline.into(), self.with_catalog(&asked)).await;
+        match answered.unwrap_or(Err(PostgresError::Timeout { time_ms_max })) {
+            Err(PostgresError::Timeout { .. }) => Err(PostgresError::Timeout { time_ms_max }),
+            other => other,
+        }
+    }
+
+    /// A table that changed is looked at anew; the plan still holds if its own part of the catalogue is the same.
+    async fn with_catalog(&self, asked: &Asked<'_>) -> Result<(Got, DatabaseIdentity), PostgresError> {
+        match self.attempt(asked).await {
+            Err(PostgresError::SchemaChanged) => {
+                self.refresh().await?;
+                self.attempt(asked).await
+            }
+            other => other,
+        }
+    }
+
+    async fn attempt(&self, asked: &Asked<'_>) -> Result<(Got, DatabaseIdentity), PostgresError> {
+        let known = self.known()?;
+        let table = Self::table(&known, &asked.spec().table.0)?;
+        let role = self.keeper.role(asked.role, &self.options, &known).await?;
+        if let Some(why) = &role.facts.refusal {
+            return Err(PostgresError::Role(why.clone()));
+        }
+        self.check_trust(&table)?;
+        let statement = statement(asked.spec(), &table)?;
+        let options = RowOptions { bigint_as_text: self.options.bigint_as_text };
+        let shape = Arc::new(Shape::of(asked.spec(), &statement, options));
+        let (lease, used_before) = self.lease(asked).await?;
+        match self.transact(asked, &role, lease, &statement, &shape, &table).await {
+            Err(Failure::Lost(_)) if used_before => {
+                // The server went away since; what else is idle is as dead. A read that nobody took can be sent again.
+                self.pool.clear();
+                let (lease, _) = self.lease(asked).await?;
+                let again = self.transact(asked, &role, lease, &statement, &shape, &table).await;
+                again.map_err(|failure| match failure {
+                    Failure::Lost(error) | Failure::Of(error) => error,
+                })
+            }
+            Err(Failure::Lost(error) | Failure::Of(error)) => Err(error),
+            Ok(got) => Ok(got),
+        }
+    }
+
+    async fn transact(
+        &self,
+        asked: &Asked<'_>,
+        role: &Role,
+        mut lease: Lease,
+        statement: &Statement,
+        shape: &Arc<Shape>,
+        table: &PgTable,
+    ) -> Result<(Got, DatabaseIdentity), Failure> {
+        let spec = asked.spec();
+        let begun = self.begin(asked, role, &mut lease, statement, table).await?;
+        let identity = DatabaseIdentity { mode: self.options.run_as.as_str(), user: Some(begun.user) };
+        let mut writer = Writer::new(Arc::clone(shape));
+        let session = lease.session().ok_or_else(no_session)?;
+        let full = settled(transaction::read(session, &mut writer, asked.role).await, &mut lease)?;
+        let Some(mut first) = full else {
+            let session = lease.session().ok_or_else(no_session)?;
+            settled(transaction::end(session, asked.role).await, &mut lease)?;
+            lease.busy = false;
+            lease.give_back();
+            let mut records = writer.finish();
+            records.count = begun.count;
+            return Ok((Got::Whole(records), identity));
+        };
+        first.count = begun.count;
+        let (outlet, remainder) = channel(asked.deadline, spec.time_ms_max);
+        let role = asked.role.to_owned();
+        tokio::spawn(async move {
+            let mut lease = lease;
+            let rest = tokio::select! {
+                biased;
+                () = outlet.gone() => Err(PostgresError::Cancelled),
+                rest = stream(&mut lease, &mut writer, &outlet, &role) => rest,
+            };
+            match rest {
+                Ok(()) => lease.give_back(),
+                Err(error) => {
+                    drop(lease);
+                    outlet.fail(error);
+                }
+            }
+        });
+        Ok((Got::Long(first, remainder), identity))
+    }
+
+    async fn begin(
+        &self,
+        asked: &Asked<'_>,
+        role: &Role,
+        lease: &mut Lease,
+        statement: &Statement,
+        table: &PgTable,
+    ) -> Result<Begun, Failure> {
+        let options = &self.options;
+        let actor = asked.plan.decision().delegation().actor();
+        let claims = claims(asked.principal(), actor, asked.role);
+        let app_name = app_name(asked.entry, asked.principal(), options.login_in_app_name);
+        let left_ms = asked.deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+        let own_ms = role.facts.timeout_ms.map_or(u128::MAX, u128::from);
+        let timeout_ms = left_ms.min(own_ms);
+        let session = lease.session().ok_or_else(no_session)?;
+        let signed = match &options.claims_key {
+            None => None,
+            Some(key) => {
+                let bound = Bound {
+                    process_id: session.client.process_id(),
+                    backend_start: &session.backend_start,
+                    session_user: if matches!(options.run_as, RunAs::Role) { &options.target.user } else { asked.role },
+                    role: if matches!(options.run_as, RunAs::Role) { asked.role } else { "none" },
+                    expires_ms: options.clock.now_ms().saturating_add(i64::try_from(timeout_ms).unwrap_or(i64::MAX)),
+                };
+                Some(key.sign(&claims, bound)?)
+            }
+        };
+        let claims = serde_json::Value::Object(claims).to_string();
+        let identity = Identity {
+            text: &role.identity,
+            login: &options.target.user,
+            role: asked.role,
+            claims: &claims,
+            app_name: &app_name,
+            search_path: &role.facts.search_path,
+            timeout_ms: &timeout_ms.to_string(),
+            nologin_roles: options.nologin_roles,
+            valid_until_enforced: options.valid_until_enforced,
+            settings: &role.facts.settings,
+            signed: signed.as_deref(),
+        };
+        session.client.limit_frames(asked.spec().bytes_max.saturating_add(FRAME_SLACK));
+        lease.busy = true;
+        let session = lease.session().ok_or_else(no_session)?;
+        let begun = transaction::begin(session, &identity, statement, table).await;
+        if let Err(Failure::Of(error)) = &begun {
+            lease.busy = is_running(error);
+        }
+        begun
+    }
+
+    async fn lease(&self, asked: &Asked<'_>) -> Result<(Lease, bool), PostgresError> {
+        let options = &self.options;
+        let owner = match options.run_as {
+            RunAs::Role => Owner::Shared,
+            RunAs::Certificate(_) => {
+                let key = &asked.principal().key;
+                Owner::Person(Arc::new((key.issuer.to_string(), key.subject.to_string(), asked.role.to_owned())))
+            }
+        };
+        self.pool.take(&owner, asked.role, || self.connect(Some(asked))).await
+    }
+
+    /// A new connection: the service's login, or that of whoever asks.
+    async fn connect(&self, asked: Option<&Asked<'_>>) -> Result<Session, PostgresError> {
+        let options = &self.options;
+        let age = Duration::from_secs(options.connection_age_s_max);
+        let (credentials, age) = match (&options.run_as, asked) {
+            (RunAs::Role, _) => (Credentials::of(&options.target.user, options.password.clone()), age),
+            (RunAs::Certificate(_), None) => return Err(PostgresError::Internal("a login for nobody".to_owned())),
+            (RunAs::Certificate(authority), Some(asked)) => {
+                let now_ms = options.clock.now_ms();
+                let minted = authority
+                    .mint(asked.role, now_ms, u32::try_from(options.connection_age_s_max).unwrap_or(LIFETIME_S_MAX))
+                    .map_err(|error| PostgresError::Unavailable(error.to_string()))?;
+                // The server never looks at a login again: the connection ends with the certificate or the person's token.
+                let ends_ms = minted.not_after_ms.min(asked.principal().not_after_ms);
+                let left = u64::try_from(ends_ms.saturating_sub(now_ms)).unwrap_or_default();
+                (certified(minted, asked.role), age.min(Duration::from_millis(left)))
+            }
+        };
+        let opened = Session::open(
+            &options.target,
+            &credentials,
+            Instant::now() + age,
+            options.prepare,
+            options.claims_key.is_some(),
+        );
+        let mut session = opened.await.map_err(|error| match (&options.run_as, &error) {
+            // The person's own login is not let in, or not by its certificate.
+            (RunAs::Certificate(_), PgError::Authentication(_)) => PostgresError::Role(error.to_string()),
+            (RunAs::Certificate(_), PgError::Server(server)) if server.code.starts_with("28") => {
+                PostgresError::Role(error.to_string())
+            }
+            _ => PostgresError::Unavailable(error.to_string()),
+        })?;
+        if matches!(options.run_as, RunAs::Role) {
+            session.warm().await?;
+        }
+        Ok(session)
+    }
+
+    fn known(&self) -> Result<Arc<Known>, PostgresError> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(PostgresError::NotReady)
+    }
+
+    /// The plan's table as PostgreSQL knows it; refused where the table is not the one in the catalogue.
+    fn table(known: &Known, planned: &Arc<Table>) -> Result<Arc<PgTable>, PostgresError> {
+        match known.tables.get(&planned.name) {
+            Some(found) if Arc::ptr_eq(&found.table, planned) || found.table == *planned => Ok(Arc::clone(found)),
+            _ => Err(PostgresError::SchemaChanged),
+        }
+    }
+
+    /// Under a role that several people share, claims say who asks, and a function could say otherwise (SPEC C).
+    fn check_trust(&self, table: &PgTable) -> Result<(), PostgresError> {
+        let options = &self.options;
+        if !options.role.is_shared() || (table.signed && options.claims_key.is_some()) {
+            return Ok(());
+        }
+        let functions: Vec<String> =
+            table.functions.iter().filter(|function| !options.trusted_functions.contains(*function)).cloned().collect();
+        if functions.is_empty() { Ok(()) } else { Err(PostgresError::Untrusted { functions }) }
+    }
+}
+
+async fn stream(lease: &mut Lease, writer: &mut Writer, outlet: &Outlet, role: &str) -> Result<(), PostgresError> {
+    loop {
+        let session = lease.session().ok_or_else(no_session)?;
+        let full = transaction::read(session, writer, role).await;
+        match settled(full, lease)? {
+            Some(segment) => outlet.hand_over(segment).await?,
+            None => break,
+        }
+    }
+    let session = lease.session().ok_or_else(no_session)?;
+    let ended = transaction::end(session, role).await;
+    settled(ended, lease)?;
+    lease.busy = false;
+    outlet.end(writer.finish()).await
+}
+
+/// After an error of the server nothing runs there, and there is nothing to cancel; the connection is closed in any case.
+fn settled<T>(result: Result<T, PostgresError>, lease: &mut Lease) -> Result<T, PostgresError> {
+    if let Err(error) = &result {
+        lease.busy = is_running(error);
+    }
+    result
+}
+
+const fn is_running(error: &PostgresError) -> bool {
+    matches!(error, PostgresError::AnswerTooLarge { .. } | PostgresError::Internal(_) | PostgresError::SchemaChanged)
+}
+
+fn no_session() -> PostgresError {
+    PostgresError::Internal("a lease without a connection".to_owned())
+}
+
+/// `asuser/<audit id>/<login>`: what `%a` shows in the server's log.
+fn app_name(entry: AuditId, principal: &PrincipalData, with_login: bool) -> String {
+    let mut name = format!("asuser/{entry}");
+    if let Some(login) = principal.login.as_ref().filter(|_| with_login) {
+        name.push('/');
+        name.extend(login.as_str().chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }));
+        name.truncate(APP_NAME_BYTES_MAX);
+    }
+    name
+}
+
+impl Connector for PostgresConnector {
+    fn catalog(&self) -> Running<'_, Arc<Catalog>> {
+        Box::pin(async { Ok(self.refresh().await?) })
+    }
+
+    fn reach<'a>(&'a self, verified: &'a Verified) -> Running<'a, Arc<Reach>> {
+        Box::pin(async {
+            let role = self.options.role_of(verified.data())?;
+            let time_ms_max = self.options.catalog_time_ms_max;
+            let known = self.known()?;
+            let found = self.keeper.role(role, &self.options, &known);
+            let role = tokio::time::timeout(Duration::from_millis(time_ms_max), found).await;
+            Ok(Arc::clone(&role.map_err(|_| PostgresError::Timeout { time_ms_max })??.reach))
+        })
+    }
+
+    fn read(&self, intent: Intent<Read>) -> Running<'_, Unreleased<ReadResult>> {
+        Box::pin(async move {
+            Ok(match self.run(&intent).await? {
+                (Got::Whole(records), identity) => intent.complete(records, identity),
+                (Got::Long(first, rest), identity) => intent.begun(first, Box::new(rest), identity),
+            })
+        })
+    }
+}
+
+impl From<PostgresError> for ConnectorError {
+    fn from(error: PostgresError) -> Self {
+        let words = error.to_string();
+        match error {
+            PostgresError::Options(_)
+            | PostgresError::Unavailable(_)
+            | PostgresError::Login(_)
+            | PostgresError::NotReady
+            | PostgresError::SchemaChanged => Self::Unavailable(words),
+            PostgresError::NoRole(why) => Self::NoRole(why),
+            PostgresError::Role(why) => Self::RoleRefused(why),
+            PostgresError::Denied(why) => Self::Denied(why),
+            PostgresError::Untrusted { functions } => Self::UntrustedFunctions { functions },
+            PostgresError::Busy { .. } => Self::Busy,
+            PostgresError::Timeout { time_ms_max } => Self::Timeout { time_ms_max },
+            PostgresError::AnswerTooLarge { bytes_max } => Self::AnswerTooLarge { bytes_max },
+            PostgresError::TooComplex(what) => Self::TooComplex(what.to_owned()),
+            PostgresError::BadValue(what) => Self::BadValue(what),
+            PostgresError::Cancelled
+            | PostgresError::Plan(_)
+            | PostgresError::Refused(_)
+            | PostgresError::Internal(_) => Self::Refused(words),
+        }
+    }
+}
