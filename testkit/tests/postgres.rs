@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use asuser_testkit::{PgDatabase, PostgresServer, Version};
 
@@ -119,6 +121,36 @@ fn nothing_of_a_server_stays_behind() {
     drop(server);
     assert!(!folder.exists());
     assert!(std::net::TcpListener::bind((PostgresServer::HOST, port)).is_ok());
+}
+
+/// The test starts itself, to be killed.
+const CHILD: &str = "ASUSER_TESTKIT_CHILD";
+
+#[test]
+fn nothing_of_a_killed_test_stays_behind() {
+    if std::env::var_os(CHILD).is_some() {
+        let server = PostgresServer::own(Version::Fifteen);
+        println!("\nfolder {}", server.socket_folder().display());
+        loop {
+            std::thread::park();
+        }
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "nothing_of_a_killed_test_stays_behind", "--nocapture"])
+        .env(CHILD, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let folder = lines.find_map(|line| line.strip_prefix("folder ").map(PathBuf::from)).unwrap();
+    assert!(folder.join("data/postmaster.pid").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while folder.exists() {
+        assert!(Instant::now() < until, "{} is still there", folder.display());
+        std::thread::yield_now();
+    }
 }
 
 #[test]

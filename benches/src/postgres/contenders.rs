@@ -328,3 +328,15 @@ mod keys {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::forged;
+
+    #[test]
+    fn a_forged_token_differs_in_its_signature_alone() {
+        assert_eq!(forged("x: eyJa.b.cd\r\n").as_deref(), Some("x: eyJa.b.Ad\r\n"));
+        assert_eq!(forged("x: eyJa.b.Ad\r\n").as_deref(), Some("x: eyJa.b.Bd\r\n"));
+        assert_eq!(forged("no token"), None);
+    }
+}

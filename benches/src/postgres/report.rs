@@ -147,8 +147,39 @@ const END: &str = "<!-- end -->";
 pub(crate) fn write(table: &str) -> anyhow::Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
     let text = std::fs::read_to_string(&path)?;
-    let (before, rest) = text.split_once(BEGIN).context("docs/performance.md has no marker to write after")?;
-    let (_, after) = rest.split_once(END).context("docs/performance.md has no marker to write before")?;
-    std::fs::write(&path, format!("{before}{BEGIN}\n{table}\n{END}{after}"))?;
-    Ok(())
+    Ok(std::fs::write(&path, placed(&text, table).context("docs/performance.md has lost its markers")?)?)
+}
+
+fn placed(text: &str, table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_replace_tables_and_nothing_else() {
+        let page = format!("before\n{BEGIN}{END}\nafter\n");
+        let first = placed(&page, "one").unwrap();
+        assert_eq!(first, format!("before\n{BEGIN}\none\n{END}\nafter\n"));
+        assert_eq!(placed(&first, "two").unwrap(), first.replace("one", "two"));
+        assert_eq!(placed("no markers", "one"), None);
+        let guide = include_str!("../../../docs/performance.md");
+        assert!(placed(guide, "one").is_some());
+    }
+
+    #[test]
+    fn figures_are_for_a_request_each() {
+        let mut floor = Row::new("floor", "yes");
+        let second = Duration::from_secs(1);
+        floor.floor(&Floor { transactions: 10_000.0, took: second, latency_ms: 1.5 }, second / 2);
+        floor.floor(&Floor { transactions: 10_000.0, took: second, latency_ms: 1.5 }, second / 2);
+        assert_eq!(line(&floor, 10_000.0), "| floor | yes | 10000 | 1.00 |  | 50 | mean 1.50 |  |  |  |");
+        let mut row = Row::new("gateway", "yes").ready(40);
+        row.load(Load { took: second, latencies: vec![second / 1000; 5000] }, second / 4, second / 5, 30);
+        assert_eq!(line(&row, 10_000.0), "| gateway | yes | 5000 | 0.50 | 50 | 40 | 1.00 | 1.00 | 30 | 40 |");
+    }
 }

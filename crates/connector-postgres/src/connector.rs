@@ -27,6 +27,8 @@ use crate::types::PgTable;
 
 /// A frame may be a little longer than the largest answer: what JSON leaves out of it.
 const FRAME_SLACK: usize = 64 * 1024;
+/// `server_version_num` of PostgreSQL 13.
+const VERSION_MIN: u32 = 130_000;
 /// PostgreSQL cuts a longer `application_name`.
 const APP_NAME_BYTES_MAX: usize = 63;
 
@@ -73,6 +75,9 @@ impl PostgresConnector {
         let time_ms_max = self.options.catalog_time_ms_max;
         let read = tokio::time::timeout(Duration::from_millis(time_ms_max), self.keeper.catalog(&self.options));
         let fresh = read.await.map_err(|_| PostgresError::Timeout { time_ms_max })??;
+        if fresh.server_version_num < VERSION_MIN {
+            return Err(PostgresError::Unavailable("PostgreSQL 13 or later is needed".to_owned()));
+        }
         for warning in &fresh.warnings {
             tracing::warn!(service = %self.options.service, "{warning}");
         }

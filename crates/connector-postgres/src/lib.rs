@@ -3,8 +3,6 @@
 //! In: a sealed read. Out: its records as JSON. Refuses a person without a usable role, a plan made for another table, and
 //! whatever did not come from a transaction that ran as this person to its end.
 
-#![allow(dead_code)]
-
 mod catalog;
 mod claims;
 mod connector;

@@ -134,9 +134,9 @@ fn reach(facts: &RoleFacts, known: &Known) -> Reach {
     let columns = |table: &PgTable| {
         Some(match facts.readable.get(&table.oid)? {
             Readable::All => ReachedColumns::All,
-            Readable::Columns(numbers) => {
+            some @ Readable::Columns(_) => {
                 let place = |(at, column): (usize, &PgColumn)| {
-                    numbers.contains(&column.number).then(|| u16::try_from(at).ok().map(ColumnIx)).flatten()
+                    some.holds(column.number).then(|| u16::try_from(at).ok().map(ColumnIx)).flatten()
                 };
                 ReachedColumns::Some(table.columns.iter().enumerate().filter_map(place).collect())
             }

@@ -135,12 +135,6 @@ impl Pool {
         };
         drop(idle);
     }
-
-    /// How many are open.
-    #[cfg(test)]
-    pub(crate) fn open(&self) -> usize {
-        self.0.state().open
-    }
 }
 
 impl Inner {

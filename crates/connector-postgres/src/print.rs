@@ -182,7 +182,7 @@ impl<'a> Printer<'a> {
 
     /// A column of the answer.
     fn output(&mut self, out: &mut String, ix: ColumnIx) -> Result<OutColumn, PostgresError> {
-        let Known { column, pg } = self.column(ix)?;
+        let pg = self.column(ix)?.pg;
         let clear = matches!(self.access.get(usize::from(ix.0)), Some(ColumnAccess::Clear));
         let mut shown = String::new();
         self.access(&mut shown, ix)?;
@@ -194,7 +194,6 @@ impl<'a> Printer<'a> {
             // What is no base type of its own (citext, an enum, a range) gives its text; nothing is cast.
             _ => out.push_str(&shown),
         }
-        debug_assert!(!column.name.as_str().is_empty());
         let origin = (clear && form != Form::ToJson).then_some((pg.number, pg.base_oid));
         Ok(OutColumn { form, binary: is_binary(form), origin })
     }

@@ -137,7 +137,7 @@ pub(crate) async fn begin(
     };
     session.client.flush().await.map_err(lost)?;
     // The first answer tells whether somebody is there.
-    completes(session, queued.begin, Stage::Begin).await.map_err(lost)?;
+    completes(session, queued.begin).await.map_err(lost)?;
     let user = identified(session, identity, queued.identity).await?;
     let at = |stage: Stage| move |error: PgError| failed(stage, error, identity.role);
     let count = match queued.count {
@@ -280,7 +280,7 @@ async fn counted(session: &mut Session, queued: Queued, role: &str) -> Result<u6
 }
 
 /// A statement without rows.
-async fn completes(session: &mut Session, queued: Queued, _: Stage) -> Result<(), PgError> {
+async fn completes(session: &mut Session, queued: Queued) -> Result<(), PgError> {
     parsed_and_bound(session, queued).await?;
     expect(session, b'C').await.map(|_| ())
 }

@@ -126,7 +126,7 @@ type Place = (Arc<PostgresServer>, NewAuthority);
 fn place(version: Version, by_certificate: bool) -> &'static Place {
     static PLACES: [OnceLock<Place>; 4] = [const { OnceLock::new() }; 4];
     let at = usize::from(version == Version::Eighteen) * 2 + usize::from(by_certificate);
-    PLACES[at].get_or_init(|| {
+    PLACES.get(at).unwrap().get_or_init(|| {
         let server = PostgresServer::own(version);
         server.execute(&roles(by_certificate));
         let authority = CertificateAuthority::init("asuser conformance", 1, SystemClock.now_ms()).unwrap();

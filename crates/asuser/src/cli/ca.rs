@@ -173,16 +173,16 @@ fn report(folder: &AuthorityFolder, now_ms: i64) -> anyhow::Result<Report> {
     for kept in &kept {
         describe(&mut text, kept, now_ms)?;
     }
-    writeln!(text, "ca-bundle.crt (for the database)")?;
-    for trusted in folder.bundle()? {
-        let facts = Facts::of(&trusted)?;
-        writeln!(
-            text,
-            "  trusts      {}, until {}, SHA-256 {}",
-            facts.subject,
-            moment(facts.not_after_ms),
-            facts.fingerprint
-        )?;
+    match folder.bundle() {
+        Ok(trusted) => {
+            writeln!(text, "ca-bundle.crt (for the database)")?;
+            for facts in trusted.iter().map(Facts::of) {
+                let Facts { subject, not_after_ms, fingerprint, .. } = facts?;
+                writeln!(text, "  trusts      {subject}, until {}, SHA-256 {fingerprint}", moment(not_after_ms))?;
+            }
+        }
+        // Nothing is minted with it; the database has its copy.
+        Err(error) => writeln!(text, "ca-bundle.crt is not usable: {error}")?,
     }
     let mut well = true;
     let mints = kept.first().is_none_or(|kept| kept.facts.path_length == Some(0));
@@ -329,6 +329,14 @@ mod tests {
         assert_eq!(text.matches("FAILED").count(), 1);
         fs::remove_file(&key).unwrap();
         assert!(!report(&folder, now_ms).unwrap().well);
+    }
+
+    #[test]
+    fn a_bundle_is_not_needed_to_mint() {
+        let (outer, folder, now_ms) = made(1);
+        fs::remove_file(outer.path().join("asuser-ca/ca-bundle.crt")).unwrap();
+        let Report { text, well } = report(&folder, now_ms).unwrap();
+        assert!(well && text.contains("ca-bundle.crt is not usable"), "{text}");
     }
 
     #[test]

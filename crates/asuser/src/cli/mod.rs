@@ -4,8 +4,12 @@ pub(crate) mod audit;
 mod ca;
 mod catalog;
 mod completions;
+mod doctor;
 mod init;
+mod install;
+mod operator;
 mod policy;
+mod provision;
 mod serve;
 mod whoami;
 
@@ -51,6 +55,16 @@ enum Command {
     /// The certificate authority of run-as mode `certificate`.
     #[command(subcommand)]
     Ca(ca::CaCommand),
+    /// Say what each service's run-as mode is worth, what gets around it, and the SQL that mends it.
+    ///
+    /// Reads catalogues and counts, changes nothing. Exit code 0: nothing critical; 1: something is; 2: a service could not be examined.
+    Doctor(doctor::DoctorArguments),
+    /// Make roles, memberships and grants from a group list, on PostgreSQL.
+    Provision(provision::ProvisionArguments),
+    /// Install signed claims (`asuser.claims()`) in a PostgreSQL service.
+    Install(install::InstallArguments),
+    /// Remove them.
+    Uninstall(install::UninstallArguments),
     /// Write down the tables and columns of the databases.
     #[command(subcommand)]
     Catalog(catalog::CatalogCommand),
@@ -77,6 +91,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Whoami(arguments) => whoami::run(arguments),
         Command::Audit(command) => audit::run(command),
         Command::Ca(command) => ca::run(&command),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Provision(arguments) => provision::run(&arguments),
+        Command::Install(arguments) => install::run(&arguments),
+        Command::Uninstall(arguments) => install::run_uninstall(&arguments),
         Command::Catalog(command) => catalog::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Completions(arguments) => completions::run(&arguments),

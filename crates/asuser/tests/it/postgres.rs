@@ -318,3 +318,70 @@ fn values_come_back_whole() {
         assert_eq!((refused.status, refused.reason().as_str()), (400, reason), "{filter}: {refused:?}");
     }
 }
+
+/// `asuser doctor` over the configuration: sound, then with something that gets around the mode, mended by the SQL that it prints.
+#[test]
+fn the_doctor_says_what_gets_around_and_how_to_mend_it() {
+    let server = PostgresServer::shared(Version::Fifteen);
+    let company = Company::new(&server, Mapping::PerPerson, Mode::Role, "").started();
+    let examine = || {
+        let output = company.site.command_with(&["doctor", "--json"], &[("DB_PASSWORD", "gate")]);
+        let reports: Json = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+        (output.status.code().unwrap(), reports[0].clone())
+    };
+    let critical = |report: &Json| -> Vec<Json> {
+        report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|finding| finding["severity"] == "critical")
+            .cloned()
+            .collect()
+    };
+    let (code, report) = examine();
+    assert_eq!((code, critical(&report)), (0, Vec::new()), "{report}");
+    company.database.execute("CREATE VIEW everything AS SELECT * FROM orders; GRANT SELECT ON everything TO alice");
+    // It is what it says: alice gets everybody's rows through it.
+    let asked = company.get("alice", "/api/v2/db/_table/everything");
+    assert!(matches!(asked.status, 200 | 404), "{asked:?}");
+    let (code, report) = examine();
+    let found = critical(&report);
+    assert_eq!(code, 1, "{report}");
+    let finding = found.iter().find(|finding| finding["subject"].as_str().unwrap().contains("everything")).unwrap();
+    company.database.execute(finding["fix"].as_str().unwrap());
+    assert_eq!(examine().0, 0);
+    let plain = company.site.command_with(&["doctor"], &[("DB_PASSWORD", "gate")]);
+    assert!(said(&plain).contains("db"), "{}", said(&plain));
+}
+
+/// Signed claims: policies that ask `asuser.claims()` believe asuser, and nobody who sets the setting by hand.
+#[test]
+fn signed_claims_are_believed_and_forged_ones_are_not() {
+    let server = PostgresServer::shared(Version::Fifteen);
+    let mut company = Company::new(&server, Mapping::Shared, Mode::Role, "claims_key = \"file:claims.key\"");
+    let operator = format!(
+        "postgres://postgres@{}:{}/{}",
+        crate::site::escape(server.socket_folder().to_str().unwrap()),
+        server.port(),
+        company.database.name()
+    );
+    let install = company
+        .site
+        .command_with(&["install", "--service", "db", "--operator-url", &operator], &[("DB_PASSWORD", "gate")]);
+    assert!(install.status.success(), "{}", said(&install));
+    company.database.execute(
+        "DROP POLICY own ON orders;
+         CREATE POLICY own ON orders FOR SELECT USING (owner = (SELECT asuser.claims() ->> 'login'));
+         GRANT USAGE ON SCHEMA asuser TO authenticated",
+    );
+    company.start();
+    for (person, expected) in [("alice", vec![1, 3]), ("bob", vec![2, 4]), ("carol", vec![5]), ("dave", vec![])] {
+        assert_eq!(company.get(person, "/api/v2/db/_table/orders?order=id").ids(), expected, "{person}");
+    }
+    company.database.execute("GRANT EXECUTE ON FUNCTION set_config(text, text, boolean) TO PUBLIC");
+    // By hand, as the role that everybody shares: the unsigned claims say nothing here.
+    let forged = company.database.query(
+        "SET ROLE authenticated; SELECT count(*) FROM (SELECT set_config('request.jwt.claims', '{\"login\":\"bob\"}', true)) AS x, orders",
+    );
+    assert_eq!(forged.last().unwrap()[0].as_deref(), Some("0"));
+}

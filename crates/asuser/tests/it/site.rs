@@ -275,6 +275,13 @@ login_managed = true
         command.output().unwrap()
     }
 
+    /// Runs `asuser` with the site's configuration and more environment.
+    pub(crate) fn command_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_asuser"));
+        command.args(arguments).arg("--config").arg(self.path("asuser.toml")).envs(environment.iter().copied());
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
     /// Runs `asuser` with the site's configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_asuser"));
