@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -10,6 +11,9 @@ use anyhow::{Context as _, bail};
 pub(crate) struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// How much of the answer has come.
+    filled: usize,
+    body: Option<Body>,
 }
 
 impl Client {
@@ -17,33 +21,47 @@ impl Client {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self { stream, buffer: vec![0; 256 * 1024] })
+        Ok(Self { stream, buffer: vec![0; 256 * 1024], filled: 0, body: None })
     }
 
-    /// The whole answer, head and body as they came; anything but 200 is an error.
-    pub(crate) fn send(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
-        self.stream.write_all(request)?;
-        let (mut filled, mut body) = (0, None);
-        loop {
-            let room = self.buffer.get_mut(filled..).context("the answer is larger than expected")?;
-            let read = self.stream.read(room)?;
-            if read == 0 {
-                bail!("the server closed the connection");
-            }
-            filled += read;
-            let received = self.buffer.get(..filled).unwrap_or_default();
-            if body.is_none() {
-                body = Body::of(received)?;
-            }
-            if body.as_ref().is_some_and(|body| body.complete(received)) {
-                break;
-            }
+    /// Sends a request; its answer is read by [`Self::advance`].
+    pub(crate) fn ask(&mut self, request: &[u8]) -> anyhow::Result<()> {
+        (self.filled, self.body) = (0, None);
+        Ok(self.stream.write_all(request)?)
+    }
+
+    /// Reads what has come, waiting if nothing has. The whole answer, head and body, once it is complete; anything but 200 is an error.
+    pub(crate) fn advance(&mut self) -> anyhow::Result<Option<&[u8]>> {
+        let room = self.buffer.get_mut(self.filled..).context("the answer is larger than expected")?;
+        let read = self.stream.read(room)?;
+        if read == 0 {
+            bail!("the server closed the connection");
         }
-        let received = self.buffer.get(..filled).unwrap_or_default();
+        self.filled += read;
+        let received = self.buffer.get(..self.filled).unwrap_or_default();
+        if self.body.is_none() {
+            self.body = Body::of(received)?;
+        }
+        if !self.body.as_ref().is_some_and(|body| body.complete(received)) {
+            return Ok(None);
+        }
         if !received.starts_with(b"HTTP/1.1 200") {
             bail!("refused: {}", String::from_utf8_lossy(received));
         }
-        Ok(received)
+        Ok(Some(received))
+    }
+
+    /// Asks, and waits for the whole answer.
+    pub(crate) fn send(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
+        self.ask(request)?;
+        while self.advance()?.is_none() {}
+        Ok(self.buffer.get(..self.filled).unwrap_or_default())
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 
@@ -57,9 +75,12 @@ impl Body {
     /// None until the head is complete.
     fn of(received: &[u8]) -> anyhow::Result<Option<Self>> {
         let Some(head) = received.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
-        let text = String::from_utf8_lossy(received.get(..head).unwrap_or_default()).to_ascii_lowercase();
-        let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-        if length.is_none() && !text.contains("transfer-encoding: chunked") {
+        let text = std::str::from_utf8(received.get(..head).unwrap_or_default())?;
+        let headers = || text.lines().filter_map(|line| line.split_once(':'));
+        let value =
+            |wanted: &str| headers().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, it)| it.trim());
+        let length = value("content-length").map(str::parse).transpose()?;
+        if length.is_none() && value("transfer-encoding") != Some("chunked") {
             bail!("an answer of unknown length: {text}");
         }
         Ok(Some(Self { from: head + 4, length }))

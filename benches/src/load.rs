@@ -1,14 +1,19 @@
 //! Callers that each wait for an answer before they ask again. In: where, and a request for each person. Out: a [`Load`].
 
+use std::iter::Cycle;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Range;
+use std::slice;
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::http::Client;
 
 pub(crate) const CONNECTIONS: usize = 16;
+/// Of the load generator, and of pgbench.
+pub(crate) const THREADS: usize = 2;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -61,35 +66,82 @@ pub(crate) fn each(address: SocketAddr, requests: &[Vec<u8>]) -> anyhow::Result<
     Ok(Load { took: begun.elapsed(), latencies })
 }
 
-/// All callers at once, each through all requests in turn, beginning at different ones.
+/// All callers at once, each through all requests in turn, beginning at different ones. As many threads as pgbench has.
 pub(crate) fn run(address: SocketAddr, requests: &[Vec<u8>], how_long: Duration) -> anyhow::Result<Load> {
-    let (stop, begun) = (AtomicBool::new(false), Instant::now());
+    let begun = Instant::now();
     let mut latencies = std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..CONNECTIONS)
-            .map(|caller| {
-                let stop = &stop;
-                scope.spawn(move || -> anyhow::Result<Vec<Duration>> {
-                    let (mut client, mut taken) = (Client::connect(address)?, Vec::new());
-                    for request in requests.iter().cycle().skip(caller * 7) {
-                        if stop.load(Ordering::Relaxed) {
-                            break;
-                        }
-                        let asked = Instant::now();
-                        client.send(request)?;
-                        taken.push(asked.elapsed());
-                    }
-                    Ok(taken)
-                })
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let first = thread * CONNECTIONS / THREADS;
+                let callers = first..(thread + 1) * CONNECTIONS / THREADS;
+                scope.spawn(move || callers_of_a_thread(address, requests, callers, begun + how_long))
             })
             .collect();
-        std::thread::sleep(how_long);
-        stop.store(true, Ordering::Relaxed);
         let mut all = Vec::new();
-        for caller in callers {
-            all.append(&mut caller.join().map_err(|_| anyhow!("a caller panicked"))??);
+        for thread in threads {
+            all.append(&mut thread.join().map_err(|_| anyhow!("a caller panicked"))??);
         }
         anyhow::Ok(all)
     })?;
     latencies.sort_unstable();
     Ok(Load { took: begun.elapsed(), latencies })
+}
+
+/// A caller, and what it waits for since when.
+struct Caller<'a> {
+    client: Client,
+    next: Cycle<slice::Iter<'a, Vec<u8>>>,
+    asked: Instant,
+}
+
+impl Caller<'_> {
+    fn ask(&mut self) -> anyhow::Result<()> {
+        let request = self.next.next().context("no requests")?;
+        self.asked = Instant::now();
+        self.client.ask(request)
+    }
+}
+
+/// Serves all answers that have come, then waits for more: as a program with many connections does, and as pgbench does.
+fn callers_of_a_thread(
+    address: SocketAddr,
+    requests: &[Vec<u8>],
+    callers: Range<usize>,
+    until: Instant,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut waiting = Vec::new();
+    for caller in callers {
+        let mut next = requests.iter().cycle();
+        // Everyone begins with another person.
+        next.by_ref().take(caller * 7).for_each(drop);
+        let mut caller = Caller { client: Client::connect(address)?, next, asked: Instant::now() };
+        caller.ask()?;
+        waiting.push(caller);
+    }
+    let mut latencies = Vec::new();
+    while !waiting.is_empty() {
+        for at in ready(&waiting)?.into_iter().rev() {
+            let caller = waiting.get_mut(at).context("a caller that is gone")?;
+            if caller.client.advance()?.is_none() {
+                continue;
+            }
+            latencies.push(caller.asked.elapsed());
+            if Instant::now() < until {
+                caller.ask()?;
+            } else {
+                waiting.swap_remove(at);
+            }
+        }
+    }
+    Ok(latencies)
+}
+
+/// Whose answers have come: places, in order.
+fn ready(waiting: &[Caller<'_>]) -> anyhow::Result<Vec<usize>> {
+    let mut asked: Vec<_> = waiting.iter().map(|caller| PollFd::new(&caller.client, PollFlags::IN)).collect();
+    let within = Timespec { tv_sec: 20, tv_nsec: 0 };
+    if poll(&mut asked, Some(&within))? == 0 {
+        bail!("no answer for 20 seconds");
+    }
+    Ok(asked.iter().enumerate().filter(|(_, asked)| !asked.revents().is_empty()).map(|(at, _)| at).collect())
 }

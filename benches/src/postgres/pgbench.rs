@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use asuser_testkit::{PostgresServer, TestIssuer};
 
 use super::database::{self, Database, LOGIN, OWNERS, PASSWORD, ROLE};
-use crate::load::CONNECTIONS;
+use crate::load::{CONNECTIONS, THREADS};
 
 pub(crate) struct Script(PathBuf);
 
@@ -57,9 +57,9 @@ impl Script {
 
     /// What pgbench says of itself.
     pub(crate) fn run(&self, database: &Database, how_long: Duration) -> anyhow::Result<Floor> {
-        let connections = CONNECTIONS.to_string();
+        let (connections, threads) = (CONNECTIONS.to_string(), THREADS.to_string());
         let output = Command::new("pgbench")
-            .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "--client", &connections])
+            .args(["--no-vacuum", "--protocol=prepared", "--jobs", &threads, "--client", &connections])
             .args(["--time", &how_long.as_secs().max(1).to_string(), "--file"])
             .arg(&self.0)
             .args(["--host", PostgresServer::HOST, "--port", &database.port().to_string(), "--username", LOGIN])

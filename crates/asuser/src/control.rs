@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use asuser_audit::Audit;
-use asuser_audit_log::{Erasure, Kind, Leaf};
-use asuser_core::{AuditId, Clock as _, PrincipalKey, SystemClock};
+use asuser_audit_log::{Draft, Erasure, Kind, Leaf};
+use asuser_core::{AuditId, Clock as _, PrincipalKey, ServiceName, SystemClock};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -32,6 +32,12 @@ pub(crate) enum Command {
         /// Why, for the record: the operator's words, which must name nobody.
         note: Option<String>,
     },
+    /// Record what an operator is about to do to a service's database.
+    Operator {
+        service: ServiceName,
+        /// `install`, `uninstall`, `provision`, …
+        action: String,
+    },
 }
 
 /// How it went.
@@ -40,6 +46,8 @@ pub(crate) enum Command {
 pub(crate) enum Answer {
     /// Done: the entry that records it.
     Erased { audit_id: String },
+    /// It stands in the log, on the disk.
+    Recorded { audit_id: String },
     /// Not done.
     Failed { why: String },
 }
@@ -104,9 +112,31 @@ async fn serve_one(stream: UnixStream, audit: &Audit) -> anyhow::Result<()> {
 }
 
 async fn run(command: Command, audit: &Audit) -> anyhow::Result<Answer> {
-    let Command::Erase { issuer, subject, note } = command;
-    let audit_id = erase(audit.log(), issuer, subject, note).await?;
-    Ok(Answer::Erased { audit_id: audit_id.to_string() })
+    Ok(match command {
+        Command::Erase { issuer, subject, note } => {
+            let audit_id = erase(audit.log(), issuer, subject, note).await?;
+            Answer::Erased { audit_id: audit_id.to_string() }
+        }
+        Command::Operator { service, action } => {
+            let audit_id = operator_acts(audit.log(), &service, &action).await?;
+            Answer::Recorded { audit_id: audit_id.to_string() }
+        }
+    })
+}
+
+/// Records in an open log what an operator is about to do: durable before it is done (law 7).
+pub(crate) async fn operator_acts(
+    log: &asuser_audit_log::Log,
+    service: &ServiceName,
+    action: &str,
+) -> anyhow::Result<AuditId> {
+    let audit_id = AuditId::random()?;
+    let mut leaf = Leaf::new(Kind::Config, audit_id, 0, SystemClock.now_ms());
+    leaf.service = Some(service.to_string());
+    leaf.action = Some(action.to_owned());
+    leaf.note = Some("operator".to_owned());
+    log.append(vec![Draft::new(leaf)]).await?;
+    Ok(audit_id)
 }
 
 /// Erases in an open log.

@@ -14,7 +14,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use asuser_core::{Digest, PrincipalKey};
+use asuser_core::{Digest, PrincipalKey, random};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use minicbor::decode::Decoder;
@@ -237,7 +237,7 @@ impl Salted {
         let mut fields = Vec::with_capacity(personal.0.len());
         for (field, value) in personal.0 {
             let mut salt = [0; SALT];
-            getrandom::fill(&mut salt)?;
+            random::fill(&mut salt)?;
             fields.push((field, salt, value));
         }
         Ok(Self { fields })
@@ -249,7 +249,7 @@ impl Salted {
 
     pub(crate) fn seal(&self, key: &SubjectKey, leaf: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(|_| SealError)?;
+        random::fill(&mut nonce).map_err(|_| SealError)?;
         let plain = Zeroizing::new(self.encode().map_err(|_| SealError)?);
         let aad = Sha256::digest(leaf);
         let sealed =

@@ -129,6 +129,7 @@ struct Listed {
     name: String,
     /// `pg_class.relkind`
     kind: String,
+    computed: bool,
     /// Column numbers in key order.
     primary_key: Vec<i16>,
     columns: Vec<Declared>,
@@ -156,8 +157,9 @@ impl Found {
                     found.schemas.insert(parsed(row.get(1))?);
                 }
                 Some("type") => {
-                    let (type_oid, oid, schema, name, form, is_array, operators) = parsed(row.get(1))?;
-                    found.types.insert(type_oid, BaseType { oid, schema, name, form, is_array, operators });
+                    let (type_oid, oid, schema, name, form, is_array, operators, ordered) = parsed(row.get(1))?;
+                    let base = BaseType { oid, schema, name, form, is_array, operators, ordered };
+                    found.types.insert(type_oid, base);
                 }
                 _ => found.tables.push(Listed::of(row)?),
             }
@@ -168,10 +170,10 @@ impl Found {
 
 impl Listed {
     fn of(row: &Row) -> Result<Self, PostgresError> {
-        let (oid, schema, name, kind, primary_key) = parsed(row.get(1))?;
+        let (oid, schema, name, kind, computed, primary_key) = parsed(row.get(1))?;
         let columns: Option<Vec<Declared>> = parsed(row.get(2))?;
         let columns = columns.unwrap_or_default();
-        Ok(Self { oid, schema, name, kind, primary_key, columns })
+        Ok(Self { oid, schema, name, kind, computed, primary_key, columns })
     }
 
     fn shown(&self) -> String {
@@ -225,6 +227,8 @@ fn table(
         relation: listed.name.clone(),
         columns: details,
         functions: reach.functions.clone(),
+        computed: listed.computed,
+        leaves_state: reach.leaves_state,
         signed: reach.signed,
     }))
 }
@@ -247,6 +251,7 @@ fn column(listed: &Listed, declared: &Declared, base: &BaseType, reach: &Reach) 
         base_oid: base.oid,
         form: nature.form,
         operators: base.operator_schema(),
+        ordered: base.ordered,
         nondeterministic: nature.kind == ColumnKind::Text && !declared.deterministic,
     };
     (column, detail)
@@ -271,13 +276,14 @@ fn digest(service: &ServiceName, tables: &BTreeMap<TableName, Arc<PgTable>>) -> 
                 column.type_name,
                 column.base_oid,
                 column.operators,
+                column.ordered,
                 column.nondeterministic
             ])
         };
         let columns: Vec<_> = table.columns.iter().map(column).collect();
         serde_json::json!({
             "table": *table.table, "oid": table.oid, "schema": table.schema, "columns": columns,
-            "functions": table.functions, "signed": table.signed,
+            "functions": table.functions, "computed": table.computed, "leaves_state": table.leaves_state, "signed": table.signed,
         })
     };
     let tables: Vec<_> = tables.values().map(table).collect();

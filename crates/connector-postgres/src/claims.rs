@@ -3,14 +3,21 @@
 //!
 //! In: a verified principal and the agent. Out: JSON text. The inbound token is not in it.
 
-use asuser_core::{Actor, PrincipalData, Secret};
+use std::sync::Arc;
+
+use asuser_core::{Actor, ActorId, PrincipalData, Secret};
+use asuser_identity::Verified;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use quick_cache::sync::Cache;
 use serde_json::{Map, Value as Json, json};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::PostgresError;
+
+/// Verdicts whose claims are kept.
+const CACHED: usize = 1_000;
 
 /// The key of signed claims, as `asuser install` makes it: `v1.<id>.<64 hexadecimal digits>`.
 pub struct ClaimsKey {
@@ -72,8 +79,48 @@ impl ClaimsKey {
     }
 }
 
+/// The claims of one person through one agent in one role, as they were made for the last read.
+#[derive(Debug)]
+pub(crate) struct Claims {
+    verified: Arc<Verified>,
+    actor: Option<ActorId>,
+    role: String,
+    pub(crate) map: Map<String, Json>,
+    pub(crate) text: String,
+}
+
+/// Claims that were made before: people ask more than once under one token.
+#[derive(Debug)]
+pub(crate) struct ClaimsCache(Cache<usize, Arc<Claims>>);
+
+impl ClaimsCache {
+    pub(crate) fn new() -> Self {
+        Self(Cache::new(CACHED))
+    }
+
+    /// The claims of this very verdict. It is held with them, so that no other can come to lie at its address.
+    pub(crate) fn of(&self, verified: &Arc<Verified>, actor: Option<&Actor>, role: &str) -> Arc<Claims> {
+        let place = Arc::as_ptr(verified).addr();
+        let is_it = |claims: &Arc<Claims>| {
+            Arc::ptr_eq(&claims.verified, verified)
+                && claims.actor.as_ref() == actor.map(|actor| &actor.id)
+                && claims.role == role
+        };
+        if let Some(known) = self.0.get(&place).filter(is_it) {
+            return known;
+        }
+        let map = claims(verified.data(), actor, role);
+        let text = Json::Object(map.clone()).to_string();
+        let verified = Arc::clone(verified);
+        let made =
+            Arc::new(Claims { verified, actor: actor.map(|actor| actor.id.clone()), role: role.to_owned(), map, text });
+        self.0.insert(place, Arc::clone(&made));
+        made
+    }
+}
+
 /// The claims. Attributes stand beside the standard ones and replace none.
-pub(crate) fn claims(principal: &PrincipalData, actor: Option<&Actor>, role: &str) -> Map<String, Json> {
+fn claims(principal: &PrincipalData, actor: Option<&Actor>, role: &str) -> Map<String, Json> {
     let mut claims = Map::new();
     for (name, value) in &principal.attributes {
         claims.insert(name.clone(), json!(value));

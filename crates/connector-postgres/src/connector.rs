@@ -1,6 +1,6 @@
 //! The connector's trait: the only way into this crate's reads.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use asuser_audit::{Intent, ReadResult, Unreleased};
@@ -14,7 +14,7 @@ use tokio::time::timeout_at;
 
 use crate::PostgresError;
 use crate::catalog::Known;
-use crate::claims::{Bound, claims};
+use crate::claims::{Bound, ClaimsCache};
 use crate::handover::{Got, Outlet, channel};
 use crate::options::{PostgresOptions, RunAs};
 use crate::person::{Keeper, Role, certified};
@@ -27,6 +27,7 @@ use crate::types::PgTable;
 
 /// A frame may be a little longer than the largest answer: what JSON leaves out of it.
 const FRAME_SLACK: usize = 64 * 1024;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// `server_version_num` of PostgreSQL 13.
 const VERSION_MIN: u32 = 130_000;
 /// PostgreSQL cuts a longer `application_name`.
@@ -39,6 +40,9 @@ pub struct PostgresConnector {
     pool: Pool,
     keeper: Keeper,
     known: RwLock<Option<Arc<Known>>>,
+    claims: ClaimsCache,
+    /// When a read last had the catalogue read anew.
+    looked: Mutex<Option<Instant>>,
 }
 
 /// One read, and when it must be done.
@@ -67,7 +71,7 @@ impl PostgresConnector {
     pub fn open(options: PostgresOptions) -> Result<Self, PostgresError> {
         options.check()?;
         let pool = Pool::new(options.connections, options.waiting_max, options.person_connections_max);
-        Ok(Self { options, pool, keeper: Keeper::new(), known: RwLock::new(None) })
+        Ok(Self { options, pool, keeper: Keeper::new(), known: RwLock::new(None), claims: ClaimsCache::new(), looked: Mutex::new(None) })
     }
 
     /// Reads the shape of the database anew. An unchanged catalogue is the same `Arc`.
@@ -119,12 +123,22 @@ impl PostgresConnector {
     /// A table that changed is looked at anew; the plan still holds if its own part of the catalogue is the same.
     async fn with_catalog(&self, asked: &Asked<'_>) -> Result<(Got, DatabaseIdentity), PostgresError> {
         match self.attempt(asked).await {
-            Err(PostgresError::SchemaChanged) => {
+            Err(PostgresError::SchemaChanged) if self.may_look_again() => {
                 self.refresh().await?;
                 self.attempt(asked).await
             }
             other => other,
         }
+    }
+
+    /// Whoever asks for what has changed does not have the catalogue read more often than this.
+    fn may_look_again(&self) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
+        if may {
+            *looked = Some(Instant::now());
+        }
+        may
     }
 
     async fn attempt(&self, asked: &Asked<'_>) -> Result<(Got, DatabaseIdentity), PostgresError> {
@@ -209,7 +223,7 @@ impl PostgresConnector {
     ) -> Result<Begun, Failure> {
         let options = &self.options;
         let actor = asked.plan.decision().delegation().actor();
-        let claims = claims(asked.principal(), actor, asked.role);
+        let claims = self.claims.of(asked.plan.decision().verified(), actor, asked.role);
         let app_name = app_name(asked.entry, asked.principal(), options.login_in_app_name);
         let left_ms = asked.deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
         let own_ms = role.facts.timeout_ms.map_or(u128::MAX, u128::from);
@@ -225,15 +239,14 @@ impl PostgresConnector {
                     role: if matches!(options.run_as, RunAs::Role) { asked.role } else { "none" },
                     expires_ms: options.clock.now_ms().saturating_add(i64::try_from(timeout_ms).unwrap_or(i64::MAX)),
                 };
-                Some(key.sign(&claims, bound)?)
+                Some(key.sign(&claims.map, bound)?)
             }
         };
-        let claims = serde_json::Value::Object(claims).to_string();
         let identity = Identity {
             text: &role.identity,
             login: &options.target.user,
             role: asked.role,
-            claims: &claims,
+            claims: &claims.text,
             app_name: &app_name,
             search_path: &role.facts.search_path,
             timeout_ms: &timeout_ms.to_string(),
@@ -246,8 +259,10 @@ impl PostgresConnector {
         lease.busy = true;
         let session = lease.session().ok_or_else(no_session)?;
         let begun = transaction::begin(session, &identity, statement, table).await;
-        if let Err(Failure::Of(error)) = &begun {
-            lease.busy = is_running(error);
+        match &begun {
+            Ok(_) => {}
+            Err(Failure::Lost(_)) => lease.busy = false,
+            Err(Failure::Of(error)) => lease.busy = is_running(error),
         }
         begun
     }

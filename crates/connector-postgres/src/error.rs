@@ -76,6 +76,10 @@ pub enum PostgresError {
 impl From<PgError> for PostgresError {
     fn from(error: PgError) -> Self {
         match error {
+            // The server stops, has no room, or was told to end this connection: it may be better in a moment.
+            PgError::Server(server) if server.code.starts_with("57P0") || server.code.starts_with("53") => {
+                Self::Unavailable(server.to_string())
+            }
             PgError::Server(server) => Self::Refused(server.to_string()),
             other => Self::Unavailable(other.to_string()),
         }

@@ -5,10 +5,14 @@
 mod condition;
 mod filter;
 mod literal;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 
-use asuser_core::{Column, ColumnAccess, ColumnIx, ColumnKind, MaskKind, ReadSpec};
+use asuser_core::{
+    Column, ColumnAccess, ColumnIx, ColumnKind, Filter, FilterOp, FilterTest, MaskKind, Operand, ReadSpec,
+};
 
 use crate::PostgresError;
 use crate::types::{Form, PgColumn, PgTable};
@@ -52,7 +56,11 @@ pub(crate) fn statement(spec: &ReadSpec, table: &PgTable) -> Result<Statement, P
     let mut rows = format!(" FROM {}.{} AS t WHERE ", quoted(&table.schema), quoted(&table.relation));
     printer.filter(&mut rows, &spec.row_filter, 0)?;
     if let Some(condition) = &spec.condition {
-        rows.push_str(" AND ");
+        if table.computed && spec.row_filter != Filter::True {
+            rows = printer.fenced(&rows)?;
+        } else {
+            rows.push_str(" AND ");
+        }
         printer.condition(&mut rows, condition, 0)?;
     }
     let count = spec.count.then(|| format!("SELECT pg_catalog.count(*){rows}"));
@@ -69,10 +77,12 @@ pub(crate) fn statement(spec: &ReadSpec, table: &PgTable) -> Result<Statement, P
     // One further, to know whether more exist. A number beyond 63 bits is beyond every table.
     let one_more = i64::try_from(spec.limit.saturating_add(1)).unwrap_or(i64::MAX);
     let offset = i64::try_from(spec.offset).unwrap_or(i64::MAX);
-    select.push_str(" LIMIT ");
-    printer.bind(&mut select, one_more.to_string(), "pg_catalog.int8");
-    select.push_str(" OFFSET ");
-    printer.bind(&mut select, offset.to_string(), "pg_catalog.int8");
+    // In digits: a limit that is a parameter looks dear to a plan that is kept, so that the server would plan each read anew.
+    let _ = write!(select, " LIMIT {one_more}");
+    if offset > 0 {
+        select.push_str(" OFFSET ");
+        printer.bind(&mut select, offset.to_string(), "pg_catalog.int8");
+    }
     if printer.values.len() > VALUES_MAX {
         return Err(PostgresError::TooComplex("too many values"));
     }
@@ -124,6 +134,27 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
+    /// The rows that exist for the caller, behind a fence (OFFSET): no condition is tried on another row before it. A column that is
+    /// an expression may fail on a row, and so would tell of one that is hidden.
+    fn fenced(&self, rows: &str) -> Result<String, PostgresError> {
+        let mut inner = String::from(" FROM (SELECT ");
+        let mut used = vec![false; self.access.len()];
+        for (at, access) in self.access.iter().enumerate() {
+            if let (false, Some(column)) = (matches!(access, ColumnAccess::Denied), used.get_mut(at)) {
+                *column = true;
+            }
+            if let ColumnAccess::Masked { unmask, .. } = access {
+                mark(unmask, &mut used);
+            }
+        }
+        let columns = used.iter().zip(0..).filter(|(used, _)| **used);
+        for (at, (_, ix)) in columns.enumerate() {
+            inner.push_str(if at == 0 { "" } else { ", " });
+            self.base(&mut inner, ColumnIx(ix))?;
+        }
+        Ok(format!("{inner}{rows} OFFSET 0) AS t WHERE "))
+    }
+
     /// The column as the caller sees it.
     fn access(&mut self, out: &mut String, ix: ColumnIx) -> Result<(), PostgresError> {
         let at = usize::from(ix.0);
@@ -167,7 +198,8 @@ impl<'a> Printer<'a> {
             ),
             // The last `@`: where it stands from the end is where it stands first in the reversed text.
             MaskKind::Email => {
-                let from_end = format!("pg_catalog.strpos(pg_catalog.reverse({text}),'@')");
+                // Under a collation that is not deterministic, nothing is searched for before PostgreSQL 18.
+                let from_end = format!("pg_catalog.strpos(pg_catalog.reverse({text}) COLLATE pg_catalog.\"C\",'@')");
                 format!(
                     "CASE WHEN {base} IS NULL THEN NULL WHEN {from_end} OPERATOR(pg_catalog.=) 0 OR {from_end} OPERATOR(pg_catalog.=) \
                      pg_catalog.char_length({text}) THEN '****' ELSE pg_catalog.left({text},1) OPERATOR(pg_catalog.||) '***' \
@@ -209,13 +241,9 @@ impl<'a> Printer<'a> {
             out.push_str(if at == 0 { " ORDER BY " } else { ", " });
             let mut shown = String::new();
             self.access(&mut shown, term.column)?;
-            match self.column(term.column)?.pg.form {
-                // json, xml and the like have no order of their own.
-                Form::Json | Form::ToJson | Form::Text if !has_order(self.column(term.column)?.pg) => {
-                    let _ = write!(out, "{shown}::pg_catalog.text");
-                }
-                _ => out.push_str(&shown),
-            }
+            out.push_str(&shown);
+            // json, xml and the like have no order of their own.
+            out.push_str(if self.column(term.column)?.pg.ordered { "" } else { "::pg_catalog.text" });
             out.push_str(if term.descending { " DESC" } else { "" });
             out.push_str(match term.nulls_first {
                 Some(true) => " NULLS FIRST",
@@ -256,22 +284,29 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// Types whose values can be ordered: those that PostgreSQL's own families order, behind domains.
-fn has_order(pg: &PgColumn) -> bool {
-    const WITHOUT: [u32; 11] = [
-        114,  // json
-        142,  // xml
-        600,  // point
-        601,  // lseg
-        602,  // path
-        603,  // box
-        604,  // polygon
-        628,  // line
-        718,  // circle
-        4072, // jsonpath
-        2970, // txid_snapshot
-    ];
-    pg.form != Form::ToJson && !WITHOUT.contains(&pg.base_oid)
+/// Marks the columns that a filter names.
+fn mark(filter: &Filter, used: &mut [bool]) {
+    let mut is_used = |ix: ColumnIx| {
+        if let Some(column) = used.get_mut(usize::from(ix.0)) {
+            *column = true;
+        }
+    };
+    match filter {
+        Filter::True | Filter::False => {}
+        Filter::All(parts) | Filter::Any(parts) => parts.iter().for_each(|part| mark(part, used)),
+        Filter::Test(FilterTest { column, op }) => {
+            is_used(*column);
+            if let FilterOp::Eq(Operand::Column(other))
+            | FilterOp::Ne(Operand::Column(other))
+            | FilterOp::Lt(Operand::Column(other))
+            | FilterOp::Le(Operand::Column(other))
+            | FilterOp::Gt(Operand::Column(other))
+            | FilterOp::Ge(Operand::Column(other)) = op
+            {
+                is_used(*other);
+            }
+        }
+    }
 }
 
 const fn is_binary(form: Form) -> bool {

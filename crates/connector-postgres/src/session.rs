@@ -1,10 +1,11 @@
 //! A connection that serves reads, and the statements that it knows.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::time::{Duration, Instant};
 
 use asuser_postgres::{Client, Credentials, PgError, Target, bind, frontend};
+use foldhash::fast::RandomState;
 use tokio::time::timeout;
 
 use crate::PostgresError;
@@ -22,6 +23,8 @@ pub(crate) struct Session {
     pub(crate) ends: Instant,
     /// When the server's process began, for signed claims: microseconds since 1970.
     pub(crate) backend_start: String,
+    /// What was queued last ends with the statements that clear the session.
+    pub(crate) clears: bool,
     statements: Statements,
 }
 
@@ -63,8 +66,8 @@ impl Session {
     ) -> Result<Self, PgError> {
         let mut client = Client::connect(target, credentials).await?;
         let backend_start = if signs { backend_start(&mut client).await? } else { String::new() };
-        let statements = Statements { prepare, hasher: RandomState::new(), known: HashMap::new(), clock: 0 };
-        Ok(Self { client, role: String::new(), ends, backend_start, statements })
+        let statements = Statements { prepare, hasher: RandomState::default(), known: HashMap::new(), clock: 0 };
+        Ok(Self { client, role: String::new(), ends, backend_start, clears: false, statements })
     }
 
     /// Has the server find out which roles the login may take. It does so once per connection, and with ten thousand of them it takes

@@ -127,7 +127,7 @@ pub(crate) async fn begin(
     statement: &Statement,
     table: &PgTable,
 ) -> Result<Begun, Failure> {
-    let queued = queue(session, identity, statement)?;
+    let queued = queue(session, identity, statement, table)?;
     session.role.clear();
     session.role.push_str(identity.role);
     let lost = |error: PgError| match error {
@@ -188,6 +188,16 @@ pub(crate) async fn end(session: &mut Session, role: &str) -> Result<(), Postgre
             frame => return Err(unexpected(frame.tag)),
         }
     }
+    if session.clears {
+        let mut left = 2;
+        while left > 0 {
+            match session.client.next().await.map_err(at)?.tag {
+                b'1' | b'2' | b'3' | b'D' => {}
+                b'C' => left -= 1,
+                tag => return Err(unexpected(tag)),
+            }
+        }
+    }
     if expect(session, b'Z').await.map_err(at)? != b"I" {
         return Err(PostgresError::Internal("the connection is not at rest after its transaction".to_owned()));
     }
@@ -205,7 +215,12 @@ struct Pipeline {
     read: Queued,
 }
 
-fn queue(session: &mut Session, identity: &Identity<'_>, statement: &Statement) -> Result<Pipeline, PostgresError> {
+fn queue(
+    session: &mut Session,
+    identity: &Identity<'_>,
+    statement: &Statement,
+    table: &PgTable,
+) -> Result<Pipeline, PostgresError> {
     // Count and records are of one snapshot.
     let begin = match statement.count {
         None => "BEGIN READ ONLY",
@@ -238,6 +253,12 @@ fn queue(session: &mut Session, identity: &Identity<'_>, statement: &Statement) 
     let formats = statement.columns.iter().map(|column| i16::from(column.binary));
     let read = session.queue(identity.search_path, &statement.select, values(), formats, true)?;
     session.queue("", "COMMIT", [], [], false)?;
+    // What somebody's function set or locked for the session is not the next one's (law 6).
+    session.clears = table.leaves_state;
+    if session.clears {
+        session.queue("", "RESET ALL", [], [], false)?;
+        session.queue("", "SELECT pg_catalog.pg_advisory_unlock_all()", [], [], false)?;
+    }
     frontend::sync(session.client.output());
     Ok(Pipeline { begin, identity: identified, count, read })
 }
@@ -363,11 +384,13 @@ fn failed(stage: Stage, error: PgError, role: &str) -> PostgresError {
         }
         (Stage::Begin | Stage::Identity, _) => PostgresError::Refused(server.to_string()),
         (_, "42501") => PostgresError::Denied(server.message.clone()),
-        (_, "42703" | "42P01" | "42883" | "42804" | "3F000" | "0A000") => PostgresError::SchemaChanged,
+        // Of the statement itself; what a function in a view says while it runs is the view's fault.
+        (Stage::Bind, "42703" | "42P01" | "42883" | "42804" | "3F000" | "0A000") => PostgresError::SchemaChanged,
         (Stage::Bind, "54001" | "54000" | "54011" | "54023") | (_, "54001") => {
             PostgresError::TooComplex("the server's limits are reached")
         }
-        (Stage::Bind, code) if code.starts_with("22") => PostgresError::BadValue(state()),
+        // 42601 is what the types of text search say of a text that is none of theirs.
+        (Stage::Bind, code) if code.starts_with("22") || code == "42601" => PostgresError::BadValue(state()),
         _ => PostgresError::Refused(state()),
     }
 }

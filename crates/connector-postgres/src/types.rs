@@ -20,6 +20,10 @@ pub(crate) struct PgTable {
     /// Functions outside of pg_catalog that a read of it may run (views' rules, row security, through views too), as
     /// `schema.name(arguments)`; those with a body that is a text among them. Sorted.
     pub(crate) functions: Vec<String>,
+    /// Its columns may be expressions, which can fail on a row: a view, or a table with virtual columns.
+    pub(crate) computed: bool,
+    /// A read of it runs what may outlive the transaction: somebody's own function, or one that sets or locks for the session.
+    pub(crate) leaves_state: bool,
     /// Row security is on and every policy for reading calls `asuser.claims()`.
     pub(crate) signed: bool,
 }
@@ -39,6 +43,8 @@ pub(crate) struct PgColumn {
     pub(crate) form: Form,
     /// The schema of the operators that compare values of this type, quoted: `pg_catalog`, or where an extension lives (citext).
     pub(crate) operators: String,
+    /// Its values, and the parts of them, have an order: they can be sorted and compared without an error of the server.
+    pub(crate) ordered: bool,
     /// Its collation is not deterministic (ICU), so that equal texts may differ.
     pub(crate) nondeterministic: bool,
 }

@@ -92,7 +92,7 @@ impl AuditId {
     /// When the operating system has no random bytes to give.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
+        crate::random::fill(&mut bytes)?;
         Ok(Self(bytes))
     }
     /// The identifier with these bytes.

@@ -11,6 +11,7 @@ mod ids;
 mod mask;
 mod principal;
 mod problem;
+pub mod random;
 mod reach;
 mod read;
 mod request;

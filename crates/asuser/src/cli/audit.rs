@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use asuser_audit_log::{KeyStore, Log, Options, Reader, RecordView, VerifierKey, VerifyOptions, verifier_key, verify};
-use asuser_core::{AuditId, SystemClock};
+use asuser_core::{AuditId, ServiceName, SystemClock};
 use asuser_store::Store;
 use clap::{Args, Subcommand};
 
@@ -288,17 +288,37 @@ async fn erase(
     let audit_id = match control::send(&folder, &command).await? {
         Some(control::Answer::Erased { audit_id }) => audit_id,
         Some(control::Answer::Failed { why }) => bail!("not erased: {why}"),
-        None => {
-            let mut options = Options::new(folder, loaded.config.audit.origin.clone());
-            options.reserve_bytes = loaded.config.audit.reserve_mib.saturating_mul(1024 * 1024);
-            let store = running::open_store(&running::store_file(loaded))?;
-            let opened = tokio::task::spawn_blocking(move || Log::open(options, Arc::new(SystemClock), store));
-            let (log, _) = opened.await??;
-            control::erase(&log, issuer, subject, note).await?.to_string()
-        }
+        Some(control::Answer::Recorded { .. }) => bail!("not erased: the running asuser has misunderstood"),
+        None => control::erase(&open_here(loaded).await?, issuer, subject, note).await?.to_string(),
     };
     out::line(format_args!(
         "erased; recorded as {audit_id}. Backups of the store still hold the key: destroy those too"
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the log in this process, since no other has it.
+async fn open_here(loaded: &Loaded) -> anyhow::Result<Log> {
+    let mut options = Options::new(loaded.path(&loaded.config.audit.path), loaded.config.audit.origin.clone());
+    options.reserve_bytes = loaded.config.audit.reserve_mib.saturating_mul(1024 * 1024);
+    let store = running::open_store(&running::store_file(loaded))?;
+    let opened = tokio::task::spawn_blocking(move || Log::open(options, Arc::new(SystemClock), store));
+    Ok(opened.await??.0)
+}
+
+/// Records what an operator is about to do to a service's database, before it is done. Where nothing was ever served there is no
+/// log yet, and none is made.
+pub(super) async fn operator_acts(loaded: &Loaded, service: &ServiceName, action: &str) -> anyhow::Result<()> {
+    let folder = loaded.path(&loaded.config.audit.path);
+    if !folder.exists() {
+        return out::line("-- there is no audit log yet, so this is not recorded");
+    }
+    let command = control::Command::Operator { service: service.clone(), action: action.to_owned() };
+    let audit_id = match control::send(&folder, &command).await? {
+        Some(control::Answer::Recorded { audit_id }) => audit_id,
+        Some(control::Answer::Failed { why }) => bail!("not recorded, so nothing was done: {why}"),
+        Some(control::Answer::Erased { .. }) => bail!("not recorded: the running asuser has misunderstood"),
+        None => control::operator_acts(&open_here(loaded).await?, service, action).await?.to_string(),
+    };
+    out::line(format_args!("-- recorded as {audit_id}"))
 }

@@ -11,6 +11,7 @@ use asuser_ops::{GroupPlan, ProvisionPlan, apply, plan};
 use clap::Args;
 
 use super::ConfigFile;
+use super::audit::operator_acts;
 use super::operator::{OperatorArguments, USERS_GROUP, service};
 use crate::config::{Loaded, RunAsSetting, ServiceConfig};
 use crate::out;
@@ -66,6 +67,7 @@ async fn provision(
         return Ok(ExitCode::SUCCESS);
     }
     write_new(&arguments.undo, &plan.undo_script())?;
+    operator_acts(loaded, &service.name, "provision").await?;
     if let Err(error) = apply(&mut operator, &plan).await {
         // Nothing was changed, so there is nothing to take back.
         let _ = std::fs::remove_file(&arguments.undo);

@@ -7,6 +7,7 @@ mod demo;
 mod http;
 mod mission;
 mod postgres;
+mod postgres_attacks;
 mod reload;
 mod rest;
 mod site;

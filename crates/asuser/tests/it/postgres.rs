@@ -379,6 +379,11 @@ fn signed_claims_are_believed_and_forged_ones_are_not() {
         assert_eq!(company.get(person, "/api/v2/db/_table/orders?order=id").ids(), expected, "{person}");
     }
     company.database.execute("GRANT EXECUTE ON FUNCTION set_config(text, text, boolean) TO PUBLIC");
+    // What an operator does while asuser runs is recorded through it.
+    let again = company
+        .site
+        .command_with(&["install", "--service", "db", "--operator-url", &operator], &[("DB_PASSWORD", "gate")]);
+    assert!(said(&again).contains("recorded as"), "{}", said(&again));
     // By hand, as the role that everybody shares: the unsigned claims say nothing here.
     let forged = company.database.query(
         "SET ROLE authenticated; SELECT count(*) FROM (SELECT set_config('request.jwt.claims', '{\"login\":\"bob\"}', true)) AS x, orders",

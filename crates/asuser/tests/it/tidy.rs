@@ -52,7 +52,7 @@ const ORDER: &[(&str, &[&str])] = &[
         "asuser-conformance",
         &["core", "identity", "delegation", "policy", "query", "audit-log", "store", "audit", "connector", "testkit"],
     ),
-    ("asuser-bench", &["testkit"]),
+    ("asuser-bench", &["core", "identity", "credential", "testkit"]),
 ];
 
 /// Who may depend on what is heavy or has a say: everyone else must do without.
@@ -70,8 +70,9 @@ const SLEEPERS: &[&str] = &[
     "crates/server/src/listener.rs",
     // SQLite's busy handler: between two tries to get past a writer's lock.
     "crates/connector-sqlite/src/connect.rs",
-    // The benchmark's main thread, while the others are measured.
-    "benches/src/main.rs",
+    // The benchmark's main thread, while the others are measured, and until a gateway that it started answers.
+    "benches/src/load.rs",
+    "benches/src/gateway.rs",
     // The tests' PostgreSQL: between two looks whether it is ready; it tells nobody.
     "testkit/src/postgres/watchdog.rs",
 ];

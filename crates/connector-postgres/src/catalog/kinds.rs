@@ -16,6 +16,8 @@ pub(super) struct BaseType {
     pub(super) is_array: bool,
     /// Where its own `=` is; `None` where it has none, or shares another type's.
     pub(super) operators: Option<String>,
+    /// It has an order (btree), or each of its parts has.
+    pub(super) ordered: bool,
 }
 
 /// What a base type is to us.

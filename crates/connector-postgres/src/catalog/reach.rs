@@ -57,6 +57,8 @@ pub(super) struct Graph {
 pub(super) struct Reach {
     /// Sorted.
     pub(super) functions: Vec<String>,
+    /// It runs what may set or lock something for the whole session.
+    pub(super) leaves_state: bool,
     /// Only signed claims decide which rows there are.
     pub(super) signed: bool,
     /// Conditions may be sent to another server, which compares in its own way.
@@ -68,6 +70,7 @@ pub(super) struct Reach {
 struct Walk {
     functions: BTreeSet<String>,
     relations: Vec<Node>,
+    sets: bool,
     remote: bool,
 }
 
@@ -101,7 +104,8 @@ impl Graph {
             "v" => self.is_signed_view(&own),
             _ => false,
         };
-        Reach { functions: whole.functions.into_iter().collect(), signed, remote: own.remote }
+        let leaves_state = whole.sets || !whole.functions.is_empty();
+        Reach { functions: whole.functions.into_iter().collect(), leaves_state, signed, remote: own.remote }
     }
 
     fn walk(&self, start: Node, through_policies: bool) -> Walk {
@@ -115,6 +119,8 @@ impl Graph {
                 (Class::Function, Some(function)) => {
                     walk.functions.insert(function.text.clone());
                 }
+                // Without a name: one of the server's own, of those that `reach.sql` looks for.
+                (Class::Function, None) => walk.sets = true,
                 (Class::Relation | Class::Heir, Some(relation)) => {
                     walk.remote |= relation.text == "f";
                     if node.0 == Class::Relation {

@@ -51,6 +51,17 @@ WITH RECURSIVE edge(source_class, source, class, id) AS (
                 -- An aggregate depends on its parts; a body that is no text, on all that it uses.
                 WHEN 'function' THEN 'pg_proc'::regclass END
     UNION ALL
+        -- Nothing depends on the server's own functions by name: set_config, and those that lock for the session.
+        SELECT 'function', p.oid
+        FROM pg_proc p
+        WHERE p.pronamespace = 'pg_catalog'::regnamespace
+            AND (p.proname = 'set_config' OR p.proname LIKE 'pg\_advisory\_lock%' OR p.proname LIKE 'pg\_try\_advisory\_lock%')
+            AND strpos(CASE e.class
+                WHEN 'rule' THEN (SELECT r.ev_action::text FROM pg_rewrite r WHERE r.oid = e.id)
+                WHEN 'policy' THEN (SELECT o.polqual::text FROM pg_policy o WHERE o.oid = e.id)
+                WHEN 'default' THEN (SELECT d.adbin::text FROM pg_attrdef d WHERE d.oid = e.id)
+            END, format(':funcid %s ', p.oid)) > 0
+    UNION ALL
         SELECT 'function', o.oprcode::oid FROM pg_operator o
         WHERE e.class = 'operator' AND o.oid = e.id AND o.oprcode::oid >= 16384
     UNION ALL

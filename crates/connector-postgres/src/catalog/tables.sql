@@ -23,6 +23,29 @@ WITH RECURSIVE asked AS (
     SELECT DISTINCT c.atttypid, c.atttypid FROM columns c
     UNION ALL
     SELECT b.type, t.typbasetype FROM bases b JOIN pg_type t ON t.oid = b.base WHERE t.typtype = 'd'
+), parts(type, part) AS (
+    -- What an array, a composite or a domain is made of, down to the types that are made of nothing.
+    SELECT DISTINCT b.base, b.base FROM bases b
+    UNION
+    SELECT p.type, made.of
+    FROM parts p JOIN pg_type t ON t.oid = p.part
+        CROSS JOIN LATERAL (
+            SELECT t.typelem AS of WHERE t.typcategory = 'A' AND t.typelem <> 0
+            UNION ALL SELECT t.typbasetype WHERE t.typtype = 'd'
+            UNION ALL SELECT a.atttypid FROM pg_attribute a
+                      WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+        ) AS made
+), ordered AS (
+    SELECT p.type, bool_and(
+        t.typtype IN ('c', 'd', 'e', 'm', 'r') OR (t.typcategory = 'A' AND t.typelem <> 0) OR EXISTS (
+            -- A class of its own, or of a type that it is taken for (varchar for text).
+            SELECT FROM pg_opclass c
+            WHERE c.opcdefault AND c.opcmethod = (SELECT a.oid FROM pg_am a WHERE a.amname = 'btree')
+                AND (c.opcintype = t.oid OR EXISTS (
+                    SELECT FROM pg_cast k WHERE k.castsource = t.oid AND k.casttarget = c.opcintype
+                        AND k.castmethod = 'b' AND k.castcontext = 'i'))
+        )) AS is
+    FROM parts p JOIN pg_type t ON t.oid = p.part GROUP BY p.type
 ), described AS (
     SELECT c.attrelid, json_agg(json_build_array(
         c.attnum, c.attname, format_type(c.atttypid, c.atttypmod), c.atttypid::int8,
@@ -49,12 +72,14 @@ SELECT 'type', json_build_array(
          JOIN pg_operator o ON o.oid = m.amopopr
          JOIN pg_namespace s ON s.oid = o.oprnamespace
          WHERE c.opcintype = t.oid AND c.opcdefault AND m.amopstrategy = 3 AND o.oprname = '='
-             AND c.opcmethod = (SELECT a.oid FROM pg_am a WHERE a.amname = 'btree'))
+             AND c.opcmethod = (SELECT a.oid FROM pg_am a WHERE a.amname = 'btree')),
+        (SELECT ordered.is FROM ordered WHERE ordered.type = b.base)
     ), NULL
 FROM bases b JOIN pg_type t ON t.oid = b.base JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype <> 'd'
 UNION ALL
 SELECT 'table', json_build_array(
         l.oid::int8, l.nspname, l.relname, l.relkind,
+        l.relkind = 'v' OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = l.oid AND a.attgenerated = 'v'),
         coalesce((SELECT json_agg(key.attnum ORDER BY key.place)
                   FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS key(attnum, place)
                   WHERE i.indrelid = l.oid AND i.indisprimary AND i.indisvalid AND key.place <= i.indnkeyatts), '[]')

@@ -6,9 +6,10 @@
 
 use asuser_core::{ColumnIx, CompareOp, Condition, Test, TestKind};
 
-use super::literal::{array, fitted, like_pattern, like_text};
+use super::literal::{Bound, array, fitted, like_pattern, like_text};
 use super::{Printer, joined, plan};
 use crate::PostgresError;
+use crate::types::Form;
 
 /// Deeper than any condition that a person writes.
 const DEPTH_MAX: usize = 200;
@@ -73,16 +74,9 @@ impl Printer<'_> {
             }
             TestKind::In(literals) if literals.is_empty() => return Err(plan("it holds an empty list")),
             TestKind::In(literals) => {
-                let mut texts = Vec::with_capacity(literals.len());
-                let mut type_name = String::new();
-                for literal in literals {
-                    let bound = fitted(known, literal)?;
-                    texts.push(bound.text);
-                    type_name = bound.type_name;
-                }
-                out.push_str(&format!("{shown} OPERATOR({operators}.=) ANY ("));
-                self.bind(out, array(&texts), &format!("{type_name}[]"));
-                out.push(')');
+                let bounds: Vec<Bound> =
+                    literals.iter().map(|literal| fitted(known, literal)).collect::<Result<_, _>>()?;
+                self.one_of(out, &format!("{shown} OPERATOR({operators}.=) "), bounds, known.pg.form)?;
             }
             TestKind::Between(low, high) => {
                 let (low, high) = (fitted(known, low)?, fitted(known, high)?);
@@ -99,6 +93,29 @@ impl Printer<'_> {
             TestKind::IsNotNull => out.push_str(&format!("{shown} IS NOT NULL")),
         }
         Ok(())
+    }
+
+    /// One list where the values are of one type that an array can hold: what has parts is compared value by value.
+    fn one_of(&mut self, out: &mut String, equals: &str, bounds: Vec<Bound>, form: Form) -> Result<(), PostgresError> {
+        let is_one_type = bounds.windows(2).all(|pair| matches!(pair, [a, b] if a.type_name == b.type_name));
+        match bounds
+            .first()
+            .filter(|_| is_one_type && form != Form::ToJson)
+            .map(|bound| format!("{}[]", bound.type_name))
+        {
+            Some(type_name) => {
+                let texts: Vec<String> = bounds.into_iter().map(|bound| bound.text).collect();
+                out.push_str(&format!("{equals}ANY ("));
+                self.bind(out, array(&texts), &type_name);
+                out.push(')');
+                Ok(())
+            }
+            None => joined(out, &bounds, " OR ", |out, bound| {
+                out.push_str(equals);
+                self.bind(out, bound.text.clone(), &bound.type_name);
+                Ok(())
+            }),
+        }
     }
 
     /// PostgreSQL matches no pattern under a collation that is not deterministic: there the bytes decide.

@@ -155,7 +155,7 @@ impl Printer<'_> {
             };
             self.base(out, ix)?;
             out.push_str(&format!(" OPERATOR(pg_catalog.{operator}) "));
-            self.bind(out, point_in_time(at)?, World::Instant.type_name());
+            self.bind(out, point_in_time(at), World::Instant.type_name());
             Ok(())
         })
     }

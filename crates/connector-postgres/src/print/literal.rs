@@ -34,13 +34,7 @@ pub(super) fn fitted(known: Known<'_>, literal: &Literal) -> Result<Bound, Postg
             Err(_) => return bad("a whole number that fits 64 bits is expected"),
         },
         (ColumnKind::Decimal, _) => as_type(number(text)?, "numeric"),
-        (ColumnKind::Float, _) => {
-            let parsed: f64 = text.parse().map_err(|_| bad_value("a number is expected"))?;
-            if !parsed.is_finite() {
-                return bad("the number is out of range");
-            }
-            as_type(text, "float8")
-        }
+        (ColumnKind::Float, _) => float(&text, pg.form)?,
         (ColumnKind::Boolean, _) => match text.as_str() {
             "true" | "false" => as_type(text, "bool"),
             _ => return bad("true or false is expected"),
@@ -52,7 +46,7 @@ pub(super) fn fitted(known: Known<'_>, literal: &Literal) -> Result<Bound, Postg
         // text, varchar and name compare as text. char(n) and citext have ways of their own.
         (ColumnKind::Text, _) if matches!(pg.base_oid, 25 | 1043 | 19) => as_type(text, "text"),
         (ColumnKind::Text | ColumnKind::Other, _) => {
-            if !super::has_order(pg) && pg.form != Form::ToJson {
+            if !pg.ordered {
                 return bad("values of this type cannot be compared");
             }
             check_known_type(pg.base_oid, &text)?;
@@ -69,6 +63,21 @@ fn written(literal: &Literal) -> Result<String, PostgresError> {
         Literal::Null => return Err(PostgresError::Plan("it compares with NULL".to_owned())),
     };
     if text.contains('\0') { bad("a text with U+0000 is no value of PostgreSQL") } else { Ok(text) }
+}
+
+/// A number as the column would hold it, so that the one that was shown is found. A number too small for the column is 0, as no
+/// value lies between; one too large for `real` is compared as it is.
+fn float(text: &str, form: Form) -> Result<Bound, PostgresError> {
+    let wide: f64 = text.parse().map_err(|_| bad_value("a number is expected"))?;
+    if !wide.is_finite() {
+        return bad("the number is out of range");
+    }
+    let narrow: f32 = text.parse().map_err(|_| bad_value("a number is expected"))?;
+    Ok(if form == Form::Float4 && narrow.is_finite() {
+        Bound { text: format!("{narrow:e}"), type_name: "pg_catalog.float4".to_owned() }
+    } else {
+        Bound { text: format!("{wide:e}"), type_name: "pg_catalog.float8".to_owned() }
+    })
 }
 
 /// A number in digits, with a point and an exponent of a sane size.
@@ -129,14 +138,18 @@ fn naive(text: &str) -> Option<NaiveDateTime> {
 /// Types that people often filter by, and whose form is easy to see.
 fn check_known_type(oid: u32, text: &str) -> Result<(), PostgresError> {
     let ok = match oid {
+        // "char" would take the first byte, and find what nobody asked for.
+        18 => text.len() <= 1,
         // uuid
         2950 => {
-            let hex = text.trim_start_matches('{').trim_end_matches('}');
+            let hex = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
             let digits = hex.bytes().filter(u8::is_ascii_hexdigit).count();
             digits == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') && is_uuid_shaped(hex)
         }
         // oid
         26 => text.parse::<u32>().is_ok(),
+        // regclass and its kin look names up, and so would tell which exist.
+        24 | 2202..=2206 | 3734 | 3769 | 4089 | 4096 | 4191 => text.parse::<u32>().is_ok(),
         _ => true,
     };
     if ok { Ok(()) } else { bad("the value has not the form of the column's type") }
@@ -148,14 +161,18 @@ fn is_uuid_shaped(text: &str) -> bool {
     hyphens.is_empty() || hyphens == [8, 13, 18, 23]
 }
 
-/// A point in time in UTC milliseconds, for a cast to timestamptz.
-pub(super) fn point_in_time(ms: i64) -> Result<String, PostgresError> {
-    let seconds = ms.div_euclid(1_000);
-    let utc = DateTime::from_timestamp(seconds, 0).ok_or_else(|| bad_value("the point in time is out of range"))?;
+/// A point in time in UTC milliseconds, for a cast to timestamptz. One that is before or after all that a column holds is an
+/// infinity, beside which each of those stands as it should.
+pub(super) fn point_in_time(ms: i64) -> String {
+    // PostgreSQL's first day, 4714-11-24 BC. The last one that chrono has comes before PostgreSQL's.
+    const FIRST_MS: i64 = -210_866_803_200_000;
+    let Some(utc) = DateTime::from_timestamp(ms.div_euclid(1_000), 0).filter(|_| ms >= FIRST_MS) else {
+        return if ms < 0 { "-infinity" } else { "infinity" }.to_owned();
+    };
     let year = chrono::Datelike::year(&utc);
     // PostgreSQL writes the years before 1 as BC, and has no year 0.
     let (year, era) = if year < 1 { (1 - year, " BC") } else { (year, "") };
-    Ok(format!("{year:04}-{}.{:03}+00{era}", utc.format("%m-%d %H:%M:%S"), ms.rem_euclid(1_000)))
+    format!("{year:04}-{}.{:03}+00{era}", utc.format("%m-%d %H:%M:%S"), ms.rem_euclid(1_000))
 }
 
 /// The texts as an array's text: each in quotes, so that nothing in it means anything.
@@ -239,9 +256,9 @@ mod tests {
             (253_402_300_800_000, "10000-01-01 00:00:00.000+00"),
             (-62_135_596_800_001, "0001-12-31 23:59:59.999+00 BC"),
         ] {
-            assert_eq!(point_in_time(ms).unwrap(), text);
+            assert_eq!(point_in_time(ms), text);
         }
-        assert!(point_in_time(i64::MAX).is_err());
+        assert_eq!((point_in_time(i64::MAX), point_in_time(i64::MIN)), ("infinity".into(), "-infinity".into()));
     }
 
     #[test]
