@@ -71,7 +71,14 @@ impl PostgresConnector {
     pub fn open(options: PostgresOptions) -> Result<Self, PostgresError> {
         options.check()?;
         let pool = Pool::new(options.connections, options.waiting_max, options.person_connections_max);
-        Ok(Self { options, pool, keeper: Keeper::new(), known: RwLock::new(None), claims: ClaimsCache::new(), looked: Mutex::new(None) })
+        Ok(Self {
+            options,
+            pool,
+            keeper: Keeper::new(),
+            known: RwLock::new(None),
+            claims: ClaimsCache::new(),
+            looked: Mutex::new(None),
+        })
     }
 
     /// Reads the shape of the database anew. An unchanged catalogue is the same `Arc`.

@@ -53,7 +53,12 @@ pub(crate) fn statement(spec: &ReadSpec, table: &PgTable) -> Result<Statement, P
     }
     let mut printer = Printer::new(spec, table)?;
     // The condition first: what it binds is what the count binds.
-    let mut rows = format!(" FROM {}.{} AS t WHERE ", quoted(&table.schema), quoted(&table.relation));
+    let mut rows = String::with_capacity(256);
+    rows.push_str(" FROM ");
+    quote(&mut rows, &table.schema);
+    rows.push('.');
+    quote(&mut rows, &table.relation);
+    rows.push_str(" AS t WHERE ");
     printer.filter(&mut rows, &spec.row_filter, 0)?;
     if let Some(condition) = &spec.condition {
         if table.computed && spec.row_filter != Filter::True {
@@ -66,7 +71,8 @@ pub(crate) fn statement(spec: &ReadSpec, table: &PgTable) -> Result<Statement, P
     let count = spec.count.then(|| format!("SELECT pg_catalog.count(*){rows}"));
     let count_values = printer.values.len();
 
-    let mut select = String::from("SELECT ");
+    let mut select = String::with_capacity(512);
+    select.push_str("SELECT ");
     let mut columns = Vec::with_capacity(spec.output.len());
     for (at, output) in spec.output.iter().enumerate() {
         select.push_str(if at == 0 { "" } else { ", " });
@@ -89,9 +95,16 @@ pub(crate) fn statement(spec: &ReadSpec, table: &PgTable) -> Result<Statement, P
     Ok(Statement { select, count, values: printer.values, count_values, columns })
 }
 
-/// A name as SQL.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// Appends a name as SQL.
+fn quote(out: &mut String, name: &str) {
+    out.push('"');
+    for part in name.split_inclusive('"') {
+        out.push_str(part);
+        if part.ends_with('"') {
+            out.push('"');
+        }
+    }
+    out.push('"');
 }
 
 /// Collects values while texts are printed.
@@ -130,7 +143,7 @@ impl<'a> Printer<'a> {
     /// The column itself.
     fn base(&self, out: &mut String, ix: ColumnIx) -> Result<(), PostgresError> {
         out.push_str("t.");
-        out.push_str(&quoted(self.column(ix)?.column.name.as_str()));
+        quote(out, self.column(ix)?.column.name.as_str());
         Ok(())
     }
 
