@@ -1,6 +1,6 @@
 //! The keeper: everything that follows the writer at leisure, on a thread of its own.
 //!
-//! Each second, or after 1,000 records: look at the disk, have the day's key and a spare segment ready, read the durable
+//! Each second, or after 1,000 records (but at most four times a second, unless somebody asks): look at the disk, have the day's key and a spare segment ready, read the durable
 //! records back from the journal into tiles, sign a checkpoint over them, and send it away.
 
 use std::io;
@@ -27,6 +27,8 @@ use crate::writer::Durable;
 
 /// The file of the newest checkpoint.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
+/// Between two checkpoints that nobody asked for.
+const QUIET: Duration = Duration::from_millis(250);
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The key of the day, in the store's own count of days.
@@ -124,13 +126,14 @@ impl Keeper {
         let _watch = Watch(Arc::clone(&self.gate), "keeper");
         let bell = Arc::clone(&self.bell);
         loop {
-            let mut inbox = bell
-                .1
-                .wait_timeout_while(bell.lock(), self.every, |inbox| {
-                    inbox.asked.is_empty() && !inbox.hurry && !inbox.stop
-                })
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            // Under load a thousand records come every few milliseconds, and a checkpoint costs as much as a hundred of them.
+            let idle = |inbox: &mut Inbox| inbox.asked.is_empty() && !inbox.stop;
+            let quiet = QUIET.min(self.every);
+            let inbox = bell.1.wait_timeout_while(bell.lock(), quiet, idle);
+            let inbox = inbox.unwrap_or_else(PoisonError::into_inner).0;
+            let inbox =
+                bell.1.wait_timeout_while(inbox, self.every.saturating_sub(quiet), |inbox| idle(inbox) && !inbox.hurry);
+            let mut inbox = inbox.unwrap_or_else(PoisonError::into_inner).0;
             inbox.hurry = false;
             let asked = std::mem::take(&mut inbox.asked);
             let stop = inbox.stop;

@@ -51,7 +51,7 @@ pub use personal::{
 pub use read::{ProvenLeaf, Reader, Receipt, ReceiptError, ReceiptFault, RecordView, verifier_key};
 pub use sink::{CheckpointSink, FileSink, SinkName, StdoutSink};
 pub use verify::{Finding, PersonalCounts, Severity, Verification, VerifyOptions, verify};
-pub use writer::{GROUP_MAX, Pending, Position};
+pub use writer::{Expected, GROUP_MAX, Pending, Position};
 
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ use crate::keys::{Erasure, Job, Who, facts, is_same};
 use crate::leaf::{Kind, Leaf};
 use crate::merkle::leaf_hash;
 use crate::personal::{Personal, Salted, SubjectKey};
-use crate::writer::{Durable, GROUP_MAX, Group, NotQueued, Pending, Queue, Record};
+use crate::writer::{Durable, Expected, GROUP_MAX, Group, NotQueued, Pending, Queue, Record};
 
 /// A record to be written.
 #[derive(Debug, Clone)]
@@ -194,6 +194,12 @@ impl Log {
     /// (unless it is refused at once); durable when the [`Pending`] resolves. Over-long texts are cut and marked.
     pub fn append(&self, group: Vec<Draft>) -> Pending {
         self.0.shared.append(group)
+    }
+
+    /// Says that records will come: while several are expected, a commit waits a moment for them.
+    #[must_use]
+    pub fn expect(&self) -> Expected {
+        Expected::by(&self.0.shared.queue)
     }
 
     /// Queues records that nobody waits for, such as those of a cancelled request: without blocking, from a `Drop` too.

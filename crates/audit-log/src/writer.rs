@@ -7,9 +7,10 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use asuser_core::Digest;
 use tokio::sync::oneshot;
@@ -25,6 +26,10 @@ use crate::merkle::Frontier;
 pub const GROUP_MAX: usize = 64;
 /// Above what new work may fill, the queue keeps room for records that must not be lost.
 const SUBMIT_FACTOR: usize = 2;
+/// How long a commit waits for others that are under way: about what a sync takes, so that one sync serves them all.
+const GATHER: Duration = Duration::from_micros(60);
+/// So many others must be under way: who is nearly alone does not wait.
+const GATHER_FOR: usize = 3;
 /// What one commit takes at most, in bytes, if more than one group waits.
 const COMMIT_MAX: usize = 1024 * 1024;
 
@@ -124,6 +129,31 @@ pub(crate) struct Queue {
     bell: Condvar,
     groups_max: usize,
     bytes_max: usize,
+    /// Entries that have begun and not ended.
+    coming: AtomicUsize,
+}
+
+/// An entry that has begun: its records will come.
+#[derive(Debug)]
+pub struct Expected(Arc<Queue>);
+
+impl Expected {
+    pub(crate) fn by(queue: &Arc<Queue>) -> Self {
+        queue.coming.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(queue))
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
 }
 
 /// A group that was not queued.
@@ -135,7 +165,8 @@ pub(crate) enum NotQueued {
 impl Queue {
     pub(crate) const fn new(groups_max: usize, bytes_max: usize) -> Self {
         let inner = Inner { groups: VecDeque::new(), bytes: 0, closed: false };
-        Self { inner: Mutex::new(inner), bell: Condvar::new(), groups_max, bytes_max }
+        let coming = AtomicUsize::new(0);
+        Self { inner: Mutex::new(inner), bell: Condvar::new(), groups_max, bytes_max, coming }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -169,6 +200,11 @@ impl Queue {
                 return None;
             }
             inner = self.bell.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !inner.closed && self.coming.load(Ordering::Relaxed) >= inner.groups.len() + GATHER_FOR {
+            drop(inner);
+            std::thread::sleep(GATHER);
+            inner = self.lock();
         }
         let (mut taken, mut bytes) = (Vec::new(), 0_usize);
         while let Some(group) = inner.groups.pop_front() {

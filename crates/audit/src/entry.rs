@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use asuser_audit_log::{
-    Draft, Field, Health, Kind, Leaf, Log, LogError, Metrics, Personal, SubjectKey, SubjectRef, Who,
+    Draft, Expected, Field, Health, Kind, Leaf, Log, LogError, Metrics, Personal, SubjectKey, SubjectRef, Who,
 };
 use asuser_core::{Actor, AuditId, Catalog, Clock, Digest, PrincipalKey, Problem, Reason, RequestId, ServiceName};
 use asuser_delegation::Delegation;
@@ -97,7 +97,9 @@ impl Audit {
             plan: None,
         };
         // Without random bytes there is no id: the entry ends as a fault, and nothing is answered.
-        Entry { id: AuditId::random().ok(), audit: Arc::clone(self), who: None, known, ended: false, counted: None }
+        let expected = self.log.expect();
+        let id = AuditId::random().ok();
+        Entry { id, audit: Arc::clone(self), who: None, known, ended: false, counted: None, _expected: expected }
     }
     /// Records that a configuration came into force.
     ///
@@ -179,6 +181,7 @@ pub struct Entry {
     pub(crate) known: Known,
     pub(crate) ended: bool,
     counted: Option<OnEnd>,
+    _expected: Expected,
 }
 
 /// Told once how an entry has ended.

@@ -121,10 +121,7 @@ impl PostgresConnector {
         let deadline = Instant::now() + Duration::from_millis(time_ms_max);
         let asked = Asked { entry: intent.entry(), plan, role, deadline };
         let answered = timeout_at(deadline.into(), self.with_catalog(&asked)).await;
-        match answered.unwrap_or(Err(PostgresError::Timeout { time_ms_max })) {
-            Err(PostgresError::Timeout { .. }) => Err(PostgresError::Timeout { time_ms_max }),
-            other => other,
-        }
+        answered.unwrap_or(Err(PostgresError::Timeout { time_ms_max }))
     }
 
     /// A table that changed is looked at anew; the plan still holds if its own part of the catalogue is the same.
@@ -160,7 +157,7 @@ impl PostgresConnector {
         let options = RowOptions { bigint_as_text: self.options.bigint_as_text };
         let shape = Arc::new(Shape::of(asked.spec(), &statement, options));
         let (lease, used_before) = self.lease(asked).await?;
-        match self.transact(asked, &role, lease, &statement, &shape, &table).await {
+        let got = match self.transact(asked, &role, lease, &statement, &shape, &table).await {
             Err(Failure::Lost(_)) if used_before => {
                 // The server went away since; what else is idle is as dead. A read that nobody took can be sent again.
                 self.pool.clear();
@@ -172,7 +169,10 @@ impl PostgresConnector {
             }
             Err(Failure::Lost(error) | Failure::Of(error)) => Err(error),
             Ok(got) => Ok(got),
-        }
+        };
+        // The role's own statement_timeout may be the shorter one.
+        let time_ms_max = asked.spec().time_ms_max.min(role.facts.timeout_ms.unwrap_or(u64::MAX));
+        got.map_err(|error| error.with_limit(time_ms_max))
     }
 
     async fn transact(

@@ -73,6 +73,16 @@ pub enum PostgresError {
     Internal(String),
 }
 
+impl PostgresError {
+    /// The server says that time was up, not how much it was.
+    pub(crate) fn with_limit(self, time_ms_max: u64) -> Self {
+        match self {
+            Self::Timeout { time_ms_max: 0 } => Self::Timeout { time_ms_max },
+            other => other,
+        }
+    }
+}
+
 impl From<PgError> for PostgresError {
     fn from(error: PgError) -> Self {
         match error {

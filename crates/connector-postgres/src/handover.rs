@@ -61,7 +61,7 @@ impl Outlet {
 
     /// What went wrong lies beside the channel, and is found when the channel ends.
     pub(crate) fn fail(self, error: PostgresError) {
-        let _ = self.failure.set(error);
+        let _ = self.failure.set(error.with_limit(self.time_ms_max));
     }
 
     /// Returns when nobody waits any longer.

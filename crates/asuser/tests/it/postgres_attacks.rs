@@ -179,14 +179,16 @@ fn what_a_view_leaves_in_the_session_is_gone_for_the_next() {
          CREATE VIEW me WITH (security_invoker = true) AS SELECT current_setting('app.tenant', true) AS tenant, current_setting('TimeZone') AS zone,
              current_setting('request.jwt.claims')::json ->> 'login' AS login, current_user::text AS who, pg_backend_pid() AS pid,
              (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') AS locks;
-         GRANT SELECT ON remembering, directly, me TO alice, carol"
+         CREATE TABLE ruled (id int PRIMARY KEY); INSERT INTO ruled VALUES (1), (3); ALTER TABLE ruled ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY p ON ruled USING (set_config('app.tenant', 'of ' || current_user, false) IS NOT NULL);
+         GRANT SELECT ON remembering, directly, ruled, me TO alice, carol"
     );
     let firm = Firm::new(&server, &["alice", "carol"], "\"{login}\"", &sql, "connections = 1").started();
     let me =
         || firm.get("carol", "/api/v2/db/_table/me?fields=tenant,zone,login,who,locks").json()["resource"][0].clone();
     let clean = json!({ "tenant": null, "zone": "UTC", "login": "carol", "who": "carol", "locks": 0 });
     assert_eq!(me(), clean);
-    for view in ["remembering", "directly"] {
+    for view in ["remembering", "directly", "ruled"] {
         assert_eq!(firm.get("alice", &format!("/api/v2/db/_table/{view}?order=id")).ids(), [1, 3]);
         let mut found = me();
         // A setting that was there once is empty, not absent, as long as the session lives.

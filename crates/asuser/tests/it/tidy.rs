@@ -68,10 +68,11 @@ const HEAVY: &[(&str, &[&str])] = &[
 const SLEEPERS: &[&str] = &[
     // After a failed accept (no file descriptors): at once again would spin.
     "crates/server/src/listener.rs",
+    // The log's writer: a sync's time, so that one sync serves all that are under way.
+    "crates/audit-log/src/writer.rs",
     // SQLite's busy handler: between two tries to get past a writer's lock.
     "crates/connector-sqlite/src/connect.rs",
     // The benchmark's main thread, while the others are measured, and until a gateway that it started answers.
-    "benches/src/load.rs",
     "benches/src/gateway.rs",
     // The tests' PostgreSQL: between two looks whether it is ready; it tells nobody.
     "testkit/src/postgres/watchdog.rs",
