@@ -168,11 +168,16 @@ pub(crate) fn in_one_line(error: &anyhow::Error) -> String {
     format!("{error:#}").replace('\n', " ")
 }
 
-/// Digests of the files that keys come from.
+/// Digests of the files that keys, trust and known columns come from.
 fn key_files(loaded: &Loaded) -> anyhow::Result<Vec<[u8; 32]>> {
-    let files =
-        loaded.config.identity.iter().flat_map(|config| [&config.jwks_file, &config.jwk_file, &config.pem_file]);
-    let digest = |path: &PathBuf| {
+    let keys = loaded.config.identity.iter().flat_map(|config| [&config.jwks_file, &config.jwk_file, &config.pem_file]);
+    let of_services = loaded.config.service.iter().flat_map(|service| {
+        let authority = service.ca_dir.as_ref().map(|folder| folder.join(asuser_credential::CERTIFICATE));
+        [service.tls_ca.clone(), service.catalog.clone(), authority]
+    });
+    let files = keys.cloned().chain(of_services);
+    let digest = |path: PathBuf| {
+        let path = &path;
         let path = loaded.path(path);
         let bytes = fs::read(&path).with_context(|| format!("the key file {} cannot be read", path.display()))?;
         anyhow::Ok(sha2::Sha256::digest(bytes).into())
@@ -232,7 +237,9 @@ async fn catalog(name: &ServiceName, connector: &dyn Connector) -> Option<Arc<Ca
     match connector.catalog().await {
         Ok(catalog) => Some(catalog),
         Err(error) => {
-            tracing::error!(service = %name, %error, "the service is not ready");
+            // It may name tables, which are called whatever somebody called them.
+            let error = error.to_string();
+            tracing::error!(service = %name, error = %error.escape_debug(), "the service is not ready");
             None
         }
     }

@@ -99,7 +99,7 @@ impl Audit {
         // Without random bytes there is no id: the entry ends as a fault, and nothing is answered.
         let expected = self.log.expect();
         let id = AuditId::random().ok();
-        Entry { id, audit: Arc::clone(self), who: None, known, ended: false, counted: None, _expected: expected }
+        Entry { id, audit: Arc::clone(self), who: None, known, ended: false, counted: None, expected: Some(expected) }
     }
     /// Records that a configuration came into force.
     ///
@@ -181,7 +181,8 @@ pub struct Entry {
     pub(crate) known: Known,
     pub(crate) ended: bool,
     counted: Option<OnEnd>,
-    _expected: Expected,
+    /// While its records are to come; a stream has no hurry.
+    pub(crate) expected: Option<Expected>,
 }
 
 /// Told once how an entry has ended.

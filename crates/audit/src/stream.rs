@@ -104,6 +104,7 @@ impl ReleasedStream {
         let bytes = std::mem::take(&mut long.first);
         let piece = Piece { upto: Extent::default().with(long.rows, &bytes), bytes, last: false };
         let (recorded, released) = (piece.upto.clone(), Extent::default());
+        entry.expected = None;
         let mut stream = Self { entry, id, key, database, long, recorded, released, n: 0, step: Step::Reading };
         let group = vec![stream.intent(), stream.progress()];
         // Looked at below before anything else can happen, so a stream that is dropped later has its intent in the log.

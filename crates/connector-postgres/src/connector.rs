@@ -70,7 +70,7 @@ impl PostgresConnector {
     /// When the options make no sense.
     pub fn open(options: PostgresOptions) -> Result<Self, PostgresError> {
         options.check()?;
-        let pool = Pool::new(options.connections, options.waiting_max, options.person_connections_max);
+        let pool = Pool::new(options.connections, options.waiting_max, options.person_connections());
         Ok(Self {
             options,
             pool,
@@ -84,13 +84,18 @@ impl PostgresConnector {
     /// Reads the shape of the database anew. An unchanged catalogue is the same `Arc`.
     async fn refresh(&self) -> Result<Arc<Catalog>, PostgresError> {
         let time_ms_max = self.options.catalog_time_ms_max;
-        let read = tokio::time::timeout(Duration::from_millis(time_ms_max), self.keeper.catalog(&self.options));
-        let fresh = read.await.map_err(|_| PostgresError::Timeout { time_ms_max })??;
+        let looked = tokio::time::timeout(Duration::from_millis(time_ms_max), self.look()).await;
+        looked.unwrap_or(Err(PostgresError::Timeout { time_ms_max }))
+    }
+
+    async fn look(&self) -> Result<Arc<Catalog>, PostgresError> {
+        let fresh = self.keeper.catalog(&self.options).await?;
         if fresh.server_version_num < VERSION_MIN {
             return Err(PostgresError::Unavailable("PostgreSQL 13 or later is needed".to_owned()));
         }
         for warning in &fresh.warnings {
-            tracing::warn!(service = %self.options.service, "{warning}");
+            // A name in it is whatever somebody called a table.
+            tracing::warn!(service = %self.options.service, "{}", warning.escape_debug());
         }
         let catalog = self.keep(fresh);
         if matches!(self.options.run_as, RunAs::Role) {
@@ -149,7 +154,7 @@ impl PostgresConnector {
         let known = self.known()?;
         let table = Self::table(&known, &asked.spec().table.0)?;
         let role = self.keeper.role(asked.role, &self.options, &known).await?;
-        if let Some(why) = &role.facts.refusal {
+        if let Some(why) = &role.refusal {
             return Err(PostgresError::Role(why.clone()));
         }
         self.check_trust(&table)?;
@@ -276,14 +281,13 @@ impl PostgresConnector {
 
     async fn lease(&self, asked: &Asked<'_>) -> Result<(Lease, bool), PostgresError> {
         let options = &self.options;
+        let key = &asked.principal().key;
+        let person = Owner::Person(Arc::new((key.issuer.to_string(), key.subject.to_string(), asked.role.to_owned())));
         let owner = match options.run_as {
             RunAs::Role => Owner::Shared,
-            RunAs::Certificate(_) => {
-                let key = &asked.principal().key;
-                Owner::Person(Arc::new((key.issuer.to_string(), key.subject.to_string(), asked.role.to_owned())))
-            }
+            RunAs::Certificate(_) => person.clone(),
         };
-        self.pool.take(&owner, asked.role, || self.connect(Some(asked))).await
+        self.pool.take(&owner, Some(&person), asked.role, || self.connect(Some(asked))).await
     }
 
     /// A new connection: the service's login, or that of whoever asks.
@@ -404,7 +408,11 @@ impl Connector for PostgresConnector {
             let known = self.known()?;
             let found = self.keeper.role(role, &self.options, &known);
             let role = tokio::time::timeout(Duration::from_millis(time_ms_max), found).await;
-            Ok(Arc::clone(&role.map_err(|_| PostgresError::Timeout { time_ms_max })??.reach))
+            let role = role.map_err(|_| PostgresError::Timeout { time_ms_max })??;
+            match &role.refusal {
+                Some(why) => Err(PostgresError::Role(why.clone()).into()),
+                None => Ok(Arc::clone(&role.reach)),
+            }
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use asuser_connector::RoleMapping;
 use asuser_core::{Clock, PrincipalData, ProviderName, Secret, ServiceName, SystemClock};
 use asuser_credential::CertificateAuthority;
-use asuser_postgres::Target;
+use asuser_postgres::{Credentials, Target};
 
 use crate::PostgresError;
 use crate::claims::ClaimsKey;
@@ -51,8 +51,8 @@ pub struct PostgresOptions {
     pub connections: usize,
     /// Reads that may wait for a connection: 1 to 10,000.
     pub waiting_max: usize,
-    /// Connections of one person in mode `certificate`: 1 to 64.
-    pub person_connections_max: usize,
+    /// Connections that one person may use at a time: 1 to 64; `None`: 2 in mode `certificate`, else a quarter of all, at least 2.
+    pub person_connections_max: Option<usize>,
     /// A connection is not used longer: 1 to 86,400 s. In mode `certificate` it is 600 s at most, and certificates live so long.
     pub connection_age_s_max: u64,
     /// Keep statements prepared. A pooler between asuser and the server needs `false`.
@@ -84,13 +84,13 @@ impl PostgresOptions {
             target,
             password: None,
             run_as: RunAs::Role,
-            nologin_roles: role.is_shared(),
+            nologin_roles: matches!(role, RoleMapping::Constant(_) | RoleMapping::Groups(_)),
             role,
             role_providers: None,
             schemas: vec!["public".to_owned()],
             connections: 16,
             waiting_max: 256,
-            person_connections_max: 2,
+            person_connections_max: None,
             connection_age_s_max: 600,
             prepare: true,
             bigint_as_text: false,
@@ -101,6 +101,22 @@ impl PostgresOptions {
             catalog_time_ms_max: 10_000,
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// How many connections one person may use at a time.
+    pub(crate) fn person_connections(&self) -> usize {
+        self.person_connections_max.unwrap_or(match self.run_as {
+            RunAs::Role => (self.connections / 4).max(2),
+            RunAs::Certificate(_) => 2,
+        })
+    }
+
+    /// The login's own credentials: its password, else (mode `certificate`) a certificate of minutes.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn login_credentials(&self) -> Result<Credentials, PostgresError> {
+        crate::person::credentials(self)
     }
 
     /// The person's role.
@@ -129,7 +145,10 @@ impl PostgresOptions {
         for (ok, words) in [
             ((1..=1_000).contains(&self.connections), "`connections` must be 1 to 1000"),
             ((1..=10_000).contains(&self.waiting_max), "`waiting_max` must be 1 to 10000"),
-            ((1..=64).contains(&self.person_connections_max), "`person_connections_max` must be 1 to 64"),
+            (
+                self.person_connections_max.is_none_or(|most| (1..=64).contains(&most)),
+                "`person_connections_max` must be 1 to 64",
+            ),
             ((1..=86_400).contains(&self.connection_age_s_max), "`connection_age_s_max` must be 1 to 86400"),
         ] {
             if !ok {
@@ -145,6 +164,11 @@ impl PostgresOptions {
         if matches!(self.run_as, RunAs::Certificate(_)) {
             if matches!(self.target.tls, asuser_postgres::Tls::Off) {
                 return refuse("run_as = \"certificate\" needs TLS: set `tls_ca`");
+            }
+            if self.target.hosts.iter().any(|host| matches!(host, asuser_postgres::Host::Unix(..))) {
+                return refuse(
+                    "run_as = \"certificate\" needs TLS, which a socket of this machine has not: name a host",
+                );
             }
             if self.role.is_shared() && self.nologin_roles {
                 return refuse("run_as = \"certificate\" logs in as the person's role, so it must be able to log in");

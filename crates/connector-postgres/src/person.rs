@@ -21,6 +21,7 @@ use crate::{PostgresError, catalog};
 const ROLES_MAX: usize = 10_000;
 /// SPEC C: settings of a role are at most a minute old.
 const FRESH: Duration = Duration::from_secs(60);
+const REFUSED: Duration = Duration::from_millis(500);
 
 /// A role, as it was when it was read.
 #[derive(Debug)]
@@ -28,18 +29,33 @@ pub(crate) struct Role {
     pub(crate) facts: RoleFacts,
     pub(crate) identity: IdentityText,
     pub(crate) reach: Arc<Reach>,
+    /// Why nobody may be it.
+    pub(crate) refusal: Option<String>,
     at: Instant,
+}
+
+/// A connection of the service's login, and until when it may be used.
+struct Kept {
+    client: Client,
+    ends: Instant,
 }
 
 /// The service's own login.
 pub(crate) struct Keeper {
-    client: Mutex<Option<Client>>,
+    client: Mutex<Option<Kept>>,
     roles: Cache<String, Arc<Role>>,
 }
 
 impl std::fmt::Debug for Keeper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keeper").finish_non_exhaustive()
+    }
+}
+
+impl Role {
+    /// A refusal is looked at again soon, so that what was mended holds.
+    fn is_fresh(&self) -> bool {
+        self.at.elapsed() < if self.refusal.is_none() { FRESH } else { REFUSED }
     }
 }
 
@@ -51,11 +67,11 @@ impl Keeper {
     /// The catalogue, if the login is what it must be.
     pub(crate) async fn catalog(&self, options: &PostgresOptions) -> Result<Known, PostgresError> {
         let mut guard = self.connected(options).await?;
-        let mut client = guard.take().ok_or_else(gone)?;
+        let mut kept = guard.take().ok_or_else(gone)?;
         let powers = matches!(options.run_as, RunAs::Role);
-        roles::login_is_powerless(&mut client, &options.target.user, powers).await?;
-        let known = catalog::read(&mut client, &options.service, &options.schemas).await?;
-        *guard = Some(client);
+        roles::login_is_powerless(&mut kept.client, &options.target.user, powers).await?;
+        let known = catalog::read(&mut kept.client, &options.service, &options.schemas).await?;
+        *guard = Some(kept);
         Ok(known)
     }
 
@@ -66,18 +82,18 @@ impl Keeper {
         options: &PostgresOptions,
         known: &Known,
     ) -> Result<Arc<Role>, PostgresError> {
-        if let Some(role) = self.roles.get(name).filter(|role| role.at.elapsed() < FRESH) {
+        if let Some(role) = self.roles.get(name).filter(|role| role.is_fresh()) {
             return Ok(role);
         }
         let mut guard = self.connected(options).await?;
         // Somebody else may have asked while this one waited.
-        if let Some(role) = self.roles.get(name).filter(|role| role.at.elapsed() < FRESH) {
+        if let Some(role) = self.roles.get(name).filter(|role| role.is_fresh()) {
             return Ok(role);
         }
-        let mut client = guard.take().ok_or_else(gone)?;
+        let mut kept = guard.take().ok_or_else(gone)?;
         let question = RoleQuestion { path: &options.schemas };
-        let facts = roles::read(&mut client, name, &question).await?;
-        *guard = Some(client);
+        let facts = roles::read(&mut kept.client, name, &question).await?;
+        *guard = Some(kept);
         drop(guard);
         let mode = match options.run_as {
             RunAs::Role => Mode::Role,
@@ -85,7 +101,8 @@ impl Keeper {
         };
         let identity = IdentityText::new(mode, &facts.settings, options.claims_key.is_some());
         let reach = Arc::new(reach(&facts, known));
-        let role = Arc::new(Role { facts, identity, reach, at: Instant::now() });
+        let refusal = refusal(name, &facts, options);
+        let role = Arc::new(Role { facts, identity, reach, refusal, at: Instant::now() });
         self.roles.insert(name.to_owned(), Arc::clone(&role));
         Ok(role)
     }
@@ -96,24 +113,26 @@ impl Keeper {
     }
 
     /// A connection that answers.
-    async fn connected(&self, options: &PostgresOptions) -> Result<MutexGuard<'_, Option<Client>>, PostgresError> {
+    async fn connected(&self, options: &PostgresOptions) -> Result<MutexGuard<'_, Option<Kept>>, PostgresError> {
         let mut guard = self.client.lock().await;
-        if let Some(client) = guard.as_mut()
-            && client.query("SELECT 1", &[]).await.is_err()
+        if let Some(kept) = guard.as_mut()
+            && (kept.ends <= Instant::now() || kept.client.query("SELECT 1", &[]).await.is_err())
         {
             *guard = None;
         }
         if guard.is_none() {
             let mut client = Client::connect(&options.target, &credentials(options)?).await.map_err(unavailable)?;
             client.execute("SET search_path = pg_catalog, pg_temp; SET default_transaction_read_only = on; SET statement_timeout = '30s'").await?;
-            *guard = Some(client);
+            let ends =
+                Instant::now() + Duration::from_secs(options.connection_age_s_max.min(u64::from(LIFETIME_S_MAX)));
+            *guard = Some(Kept { client, ends });
         }
         Ok(guard)
     }
 }
 
 /// The service's own login: by password, else by certificate.
-fn credentials(options: &PostgresOptions) -> Result<Credentials, PostgresError> {
+pub(crate) fn credentials(options: &PostgresOptions) -> Result<Credentials, PostgresError> {
     let user = &options.target.user;
     match (&options.run_as, &options.password) {
         (RunAs::Certificate(authority), None) => {
@@ -126,11 +145,24 @@ fn credentials(options: &PostgresOptions) -> Result<Credentials, PostgresError> 
     }
 }
 
-/// What the role can read, in the catalogue's words. A role that may not be used reaches all: the read then says why it does not.
-fn reach(facts: &RoleFacts, known: &Known) -> Reach {
+/// Why nobody may be this role here, if so: what the identity statement would say, and what it cannot see.
+fn refusal(name: &str, facts: &RoleFacts, options: &PostgresOptions) -> Option<String> {
+    let takes = matches!(options.run_as, RunAs::Role);
     if facts.refusal.is_some() {
-        return Reach::Everything;
+        facts.refusal.clone()
+    } else if !facts.can_login && !options.nologin_roles {
+        Some(format!("`{name}` cannot log in"))
+    } else if facts.expired && options.valid_until_enforced {
+        Some(format!("`{name}` has expired"))
+    } else if takes && !facts.settable {
+        Some(format!("`{name}` cannot be taken by `{}`", options.target.user))
+    } else {
+        None
     }
+}
+
+/// What the role can read, in the catalogue's words.
+fn reach(facts: &RoleFacts, known: &Known) -> Reach {
     let columns = |table: &PgTable| {
         Some(match facts.readable.get(&table.oid)? {
             Readable::All => ReachedColumns::All,

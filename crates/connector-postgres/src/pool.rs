@@ -48,7 +48,14 @@ struct State {
     idle: Vec<Idle>,
     /// Idle ones, those under lease, and those that are being opened or ended.
     open: usize,
-    people: HashMap<Owner, Arc<Semaphore>>,
+    people: HashMap<Owner, Arc<Person>>,
+}
+
+/// One person's share of the pool.
+#[derive(Debug)]
+struct Person {
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -86,6 +93,7 @@ impl Pool {
     pub(crate) async fn take<F>(
         &self,
         owner: &Owner,
+        person: Option<&Owner>,
         role: &str,
         open: impl FnOnce() -> F,
     ) -> Result<(Lease, bool), PostgresError>
@@ -93,11 +101,16 @@ impl Pool {
         F: Future<Output = Result<Session, PostgresError>>,
     {
         let inner = &self.0;
-        let own = match owner {
-            Owner::Shared => None,
-            Owner::Person(_) => Some(inner.wait(inner.person(owner)).await?),
+        // Their own share first: whoever asks for much waits behind themselves.
+        let own = match person {
+            None => None,
+            Some(person) => {
+                let person = inner.person(person);
+                let most = (inner.waiting_max / 4).max(1);
+                Some(inner.wait(Arc::clone(&person.permits), Some((&person.waiting, most))).await?)
+            }
         };
-        let permit = inner.wait(Arc::clone(&inner.permits)).await?;
+        let permit = inner.wait(Arc::clone(&inner.permits), None).await?;
         let inner = Arc::clone(inner);
         let mut lease = Lease { session: None, owner: owner.clone(), inner, busy: false, permits: Some((permit, own)) };
         let inner = &self.0;
@@ -120,7 +133,7 @@ impl Pool {
         if self.0.state().open > 0 {
             return Ok(());
         }
-        let (lease, _) = self.take(&Owner::Shared, "", open).await?;
+        let (lease, _) = self.take(&Owner::Shared, None, "", open).await?;
         lease.give_back();
         Ok(())
     }
@@ -142,22 +155,33 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn person(&self, owner: &Owner) -> Arc<Semaphore> {
+    fn person(&self, owner: &Owner) -> Arc<Person> {
         let mut state = self.state();
         if state.people.len() > 4 * self.connections + self.waiting_max {
             // Whoever has no lease and waits for none.
-            let person_max = self.person_max;
-            state.people.retain(|_, person| Arc::strong_count(person) > 1 || person.available_permits() < person_max);
+            let most = self.person_max;
+            state.people.retain(|_, person| Arc::strong_count(person) > 1 || person.permits.available_permits() < most);
         }
-        let person = state.people.entry(owner.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.person_max)));
-        Arc::clone(person)
+        if let Some(person) = state.people.get(owner) {
+            return Arc::clone(person);
+        }
+        let permits = Arc::new(Semaphore::new(self.person_max));
+        let person = Arc::new(Person { permits, waiting: AtomicUsize::new(0) });
+        state.people.insert(owner.clone(), Arc::clone(&person));
+        person
     }
 
-    async fn wait(&self, semaphore: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, PostgresError> {
+    /// Waits for a permit, unless too many wait already: in all, or of this person.
+    async fn wait(
+        &self,
+        semaphore: Arc<Semaphore>,
+        own: Option<(&AtomicUsize, usize)>,
+    ) -> Result<OwnedSemaphorePermit, PostgresError> {
         if let Ok(permit) = Arc::clone(&semaphore).try_acquire_owned() {
             return Ok(permit);
         }
-        let _waiter = Waiter::enter(self)?;
+        let _own = own.map(|(waiting, most)| Waiter::enter(waiting, most)).transpose()?;
+        let _waiter = Waiter::enter(&self.waiting, self.waiting_max)?;
         semaphore.acquire_owned().await.map_err(|_| PostgresError::Internal("the pool is closed".to_owned()))
     }
 
@@ -192,12 +216,12 @@ impl Inner {
 struct Waiter<'a>(&'a AtomicUsize);
 
 impl<'a> Waiter<'a> {
-    fn enter(inner: &'a Inner) -> Result<Self, PostgresError> {
-        if inner.waiting.fetch_add(1, Ordering::AcqRel) >= inner.waiting_max {
-            inner.waiting.fetch_sub(1, Ordering::AcqRel);
-            return Err(PostgresError::Busy { waiting_max: inner.waiting_max });
+    fn enter(waiting: &'a AtomicUsize, most: usize) -> Result<Self, PostgresError> {
+        if waiting.fetch_add(1, Ordering::AcqRel) >= most {
+            waiting.fetch_sub(1, Ordering::AcqRel);
+            return Err(PostgresError::Busy { waiting_max: most });
         }
-        Ok(Self(&inner.waiting))
+        Ok(Self(waiting))
     }
 }
 

@@ -62,7 +62,7 @@ impl IdentityText {
              pg_catalog.set_config('statement_timeout',$5::pg_catalog.text,true),\
              pg_catalog.set_config('request.jwt.claims',$2::pg_catalog.text,true),",
         );
-        let mut next = 8;
+        let mut next = 9;
         for (name, _) in settings {
             // Writing to a String cannot fail.
             let _ = write!(sql, "pg_catalog.set_config('{}',${next}::pg_catalog.text,true),", name.replace('\'', ""));
@@ -71,6 +71,10 @@ impl IdentityText {
         if signed {
             let _ = write!(sql, "pg_catalog.set_config('asuser.claims',${next}::pg_catalog.text,true),");
         }
+        // A statement that is kept was allowed when it was parsed, maybe for another role: the server does not ask again.
+        sql.push_str(
+            "pg_catalog.has_schema_privilege($1::pg_catalog.text::pg_catalog.name,$8::pg_catalog.text,'USAGE'),",
+        );
         sql.push_str(
             "1 OPERATOR(pg_catalog./) coalesce((SELECT (NOT rolsuper AND NOT rolbypassrls AND NOT rolreplication AND NOT rolcreaterole \
              AND (rolcanlogin OR $6::pg_catalog.bool) AND (NOT $7::pg_catalog.bool OR \
@@ -87,6 +91,10 @@ impl IdentityText {
         Self { sql, mode, signed }
     }
 }
+
+/// What ends that somebody's function may have left for the session. Not reached: what lives inside of a procedural language.
+const CLEARS: [&str; 5] =
+    ["RESET ALL", "RESET ROLE", "CLOSE ALL", "UNLISTEN *", "SELECT pg_catalog.pg_advisory_unlock_all()"];
 
 /// Where in the pipeline something went wrong.
 #[derive(Debug)]
@@ -189,7 +197,7 @@ pub(crate) async fn end(session: &mut Session, role: &str) -> Result<(), Postgre
         }
     }
     if session.clears {
-        let mut left = 2;
+        let mut left = CLEARS.len();
         while left > 0 {
             match session.client.next().await.map_err(at)?.tag {
                 b'1' | b'2' | b'3' | b'D' => {}
@@ -236,6 +244,7 @@ fn queue(
         identity.timeout_ms,
         truth(identity.nologin_roles),
         truth(identity.valid_until_enforced),
+        &table.schema,
     ];
     let settings = identity.settings.iter().map(|(_, value)| value.as_str());
     if identity.signed.is_some() != identity.text.signed {
@@ -256,8 +265,9 @@ fn queue(
     // What somebody's function set or locked for the session is not the next one's (law 6).
     session.clears = table.leaves_state;
     if session.clears {
-        session.queue("", "RESET ALL", [], [], false)?;
-        session.queue("", "SELECT pg_catalog.pg_advisory_unlock_all()", [], [], false)?;
+        for statement in CLEARS {
+            session.queue("", statement, [], [], false)?;
+        }
     }
     frontend::sync(session.client.output());
     Ok(Pipeline { begin, identity: identified, count, read })
@@ -267,7 +277,10 @@ async fn identified(session: &mut Session, identity: &Identity<'_>, queued: Queu
     let at = |error: PgError| failed(Stage::Identity, error, identity.role);
     parsed_and_bound(session, queued).await.map_err(at)?;
     let row = expect(session, b'D').await.map_err(at)?;
-    let (session_user, current_user) = users(row, identity)?;
+    let [may_enter, session_user, current_user] = users(row, identity)?;
+    if may_enter != b"t" {
+        return Err(PostgresError::Denied("permission denied for schema".to_owned()));
+    }
     let expected = match identity.text.mode {
         Mode::Role => identity.login,
         Mode::Login => identity.role,
@@ -280,12 +293,15 @@ async fn identified(session: &mut Session, identity: &Identity<'_>, queued: Queu
     Ok(user)
 }
 
-/// The last two columns of the identity statement's one row.
-fn users<'a>(row: &'a [u8], identity: &Identity<'_>) -> Result<(&'a [u8], &'a [u8]), PostgresError> {
-    let before = identity.settings.len() + usize::from(identity.text.signed) + 6;
+/// Of the identity statement's one row: whether the schema is open, and the last two columns.
+fn users<'a>(row: &'a [u8], identity: &Identity<'_>) -> Result<[&'a [u8]; 3], PostgresError> {
+    let before = identity.settings.len() + usize::from(identity.text.signed) + 4;
     let mut last = fields(row).skip(before);
-    match (last.next().flatten(), last.next().flatten(), last.next()) {
-        (Some(session_user), Some(current_user), None) => Ok((session_user, current_user)),
+    let may_enter = last.next().flatten();
+    // The check, which has not raised, and what made the session the person.
+    let mut last = last.skip(2);
+    match (may_enter, last.next().flatten(), last.next().flatten(), last.next()) {
+        (Some(may_enter), Some(session_user), Some(current_user), None) => Ok([may_enter, session_user, current_user]),
         _ => Err(PostgresError::Internal("the identity statement gave another row than it must".to_owned())),
     }
 }
@@ -382,8 +398,10 @@ fn failed(stage: Stage, error: PgError, role: &str) -> PostgresError {
         (Stage::Identity, "42501" | "22023" | "42704") => {
             PostgresError::Role(format!("`{role}` cannot be taken: {}", server.message))
         }
+        (Stage::Identity, "3F000") => PostgresError::SchemaChanged,
         (Stage::Begin | Stage::Identity, _) => PostgresError::Refused(server.to_string()),
-        (_, "42501") => PostgresError::Denied(server.message.clone()),
+        (Stage::Bind, "42501") => PostgresError::Denied(server.message.clone()),
+        (Stage::Run, "42501") => PostgresError::Denied(state()),
         // Of the statement itself; what a function in a view says while it runs is the view's fault.
         (Stage::Bind, "42703" | "42P01" | "42883" | "42804" | "3F000" | "0A000") => PostgresError::SchemaChanged,
         (Stage::Bind, "54001" | "54000" | "54011" | "54023") | (_, "54001") => {

@@ -281,3 +281,36 @@ fn a_read_that_nobody_waits_for_does_not_run_on() {
         }
     });
 }
+
+/// One person's slow reads leave room for others.
+#[test]
+fn nobody_takes_all_connections() {
+    let place = Place::new(&["alice", "bob"]);
+    place.table(TABLE);
+    place.table(
+        "CREATE VIEW slow WITH (security_invoker = true) AS SELECT 1 AS id, pg_sleep(600)::text AS nothing;
+         GRANT SELECT ON slow TO PUBLIC;",
+    );
+    run(async {
+        let mut options = place.options();
+        options.connections = 3;
+        let mut service = place.service(options).await;
+        service.limits.time_ms_max = 600_000;
+        let (alice, bob) = (place.person("alice").await, place.person("bob").await);
+        let service = Arc::new(service);
+        let mut slow = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let (service, alice) = (Arc::clone(&service), alice.clone());
+            slow.spawn(async move { service.read(&alice, "slow", None, &[]).await.map(|_| ()) });
+        }
+        let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%slow%' AND pid <> pg_backend_pid()";
+        while place.database.query(running)[0][0].as_deref() != Some("2") {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..5 {
+            assert_eq!(count(&service, &bob).await, Ok(5));
+        }
+        assert_eq!(place.database.query(running)[0][0].as_deref(), Some("2"));
+        slow.shutdown().await;
+    });
+}

@@ -49,7 +49,7 @@ impl RoleMapping {
     /// Whether several people may have one role, so that the role alone does not say who asks.
     #[must_use]
     pub const fn is_shared(&self) -> bool {
-        matches!(self, Self::Constant(_) | Self::Groups(_))
+        matches!(self, Self::Constant(_) | Self::Groups(_) | Self::DatabaseRole)
     }
 
     /// The roles that the configuration names.

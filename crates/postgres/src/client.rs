@@ -96,6 +96,8 @@ impl Client {
     /// When none is. A host that refuses the login ends the search: it is there, and it said no.
     pub async fn connect(target: &Target, credentials: &Credentials) -> Result<Self, PgError> {
         let tls = connector(&target.tls, credentials)?;
+        // Cancelling shows the connection's own key, and no certificate, which may have ended by then.
+        let cancel_tls = connector(&target.tls, &Credentials::of("", None))?;
         let mut last = PgError::Target("no host".to_owned());
         for host in &target.hosts {
             let time = target.connect_time();
@@ -111,7 +113,7 @@ impl Client {
                 }
             };
             for address in addresses {
-                let attempt = Self::connect_to(&address, tls.as_ref(), target, credentials);
+                let attempt = Self::connect_to(&address, (tls.as_ref(), cancel_tls.as_ref()), target, credentials);
                 match timeout(time, attempt).await {
                     Ok(Ok(client)) => return Ok(client),
                     Ok(Err(error)) if ends_the_search(&error) => return Err(error),
@@ -126,15 +128,15 @@ impl Client {
 
     async fn connect_to(
         address: &Address,
-        tls: Option<&TlsConnector>,
+        (tls, cancel_tls): (Option<&TlsConnector>, Option<&TlsConnector>),
         target: &Target,
         credentials: &Credentials,
     ) -> Result<Self, PgError> {
         let mut stream = address.open(tls).await?;
         let mut input = Input::new();
         let greeting = log_in(&mut stream, &mut input, &target.database, credentials).await?;
-        // Cancelling needs the same protection, and no name of its own.
-        let cancel = Cancel { address: address.clone(), tls: tls.cloned(), greeting, time: target.connect_time() };
+        let cancel =
+            Cancel { address: address.clone(), tls: cancel_tls.cloned(), greeting, time: target.connect_time() };
         let canceller = Canceller(Arc::new(cancel));
         let output = BytesMut::with_capacity(4 * 1024);
         let mut client = Self { stream, input, output, canceller, process_id: greeting.process_id };
@@ -209,19 +211,13 @@ impl Client {
         self.input.is_empty()
     }
 
-    /// Reads to the end of what runs, whatever it says; its errors too.
+    /// Reads to the end of what runs and keeps nothing of it, whatever it says; its errors too.
     ///
     /// # Errors
     /// When the connection has ended.
     pub async fn drain(&mut self) -> Result<(), PgError> {
-        self.limit_frames(usize::MAX);
-        loop {
-            match self.next().await {
-                Ok(frame) if frame.tag == b'Z' => return Ok(()),
-                Ok(_) | Err(PgError::Server(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        while self.input.pass_over(&mut self.stream).await? != b'Z' {}
+        Ok(())
     }
 
     /// Says good-bye. Dropping the connection does without.

@@ -65,6 +65,37 @@ impl Input {
         }
     }
 
+    /// Passes over the next frame without keeping it, however long it is, and says what it was.
+    pub(crate) async fn pass_over(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Tag, PgError> {
+        self.buffer.advance(self.used);
+        self.used = 0;
+        while self.buffer.len() < 5 {
+            self.more(stream).await?;
+        }
+        let mut head = [0; 5];
+        self.buffer.copy_to_slice(&mut head);
+        let [tag, length @ ..] = head;
+        let mut left = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX).saturating_sub(4);
+        loop {
+            let here = left.min(self.buffer.len());
+            self.buffer.advance(here);
+            left -= here;
+            if left == 0 {
+                return Ok(tag);
+            }
+            self.more(stream).await?;
+        }
+    }
+
+    async fn more(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<(), PgError> {
+        self.buffer.reserve(READ_BYTES);
+        match stream.read_buf(&mut self.buffer).await {
+            Ok(0) => Err(PgError::Closed("the server closed it".to_owned())),
+            Ok(_) => Ok(()),
+            Err(error) => Err(PgError::Closed(error.to_string())),
+        }
+    }
+
     /// The frame that `fill` has found.
     pub(crate) fn frame(&self) -> Result<Frame<'_>, PgError> {
         let parts = (self.buffer.first(), self.buffer.get(5..self.used));
@@ -145,6 +176,13 @@ mod tests {
         input.fill(&mut stream).await.unwrap();
         assert_eq!((input.frame().unwrap().tag, input.frame().unwrap().body.len()), (b'D', 0));
         assert!(matches!(input.fill(&mut stream).await, Err(PgError::Closed(_))));
+        let mut long = [&[b'D', 0, 0, 1, 0][..], &[7; 252], &[b'Z', 0, 0, 0, 5, b'I']].concat();
+        let mut input = Input { frame_bytes_max: 10, ..Input::new() };
+        assert!(matches!(input.fill(&mut &long[..]).await, Err(PgError::TooLarge(10))));
+        let mut rest: &[u8] = &long.split_off(input.buffer.len());
+        assert_eq!(input.pass_over(&mut rest).await.unwrap(), b'D');
+        assert_eq!(input.pass_over(&mut rest).await.unwrap(), b'Z');
+        assert!(input.pass_over(&mut rest).await.is_err());
         for bad in [[b'D', 0, 0, 0, 3], [b'D', 255, 255, 255, 255]] {
             assert!(Input::new().fill(&mut &bad[..]).await.is_err());
         }

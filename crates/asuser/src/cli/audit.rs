@@ -308,10 +308,10 @@ async fn open_here(loaded: &Loaded) -> anyhow::Result<Log> {
 
 /// Records what an operator is about to do to a service's database, before it is done. Where nothing was ever served there is no
 /// log yet, and none is made.
-pub(super) async fn operator_acts(loaded: &Loaded, service: &ServiceName, action: &str) -> anyhow::Result<()> {
+pub(super) async fn operator_acts(loaded: &Loaded, service: &ServiceName, action: &str) -> anyhow::Result<String> {
     let folder = loaded.path(&loaded.config.audit.path);
     if !folder.exists() {
-        return out::line("-- there is no audit log yet, so this is not recorded");
+        return Ok("-- there is no audit log yet, so this is not recorded".to_owned());
     }
     let command = control::Command::Operator { service: service.clone(), action: action.to_owned() };
     let audit_id = match control::send(&folder, &command).await? {
@@ -320,5 +320,5 @@ pub(super) async fn operator_acts(loaded: &Loaded, service: &ServiceName, action
         Some(control::Answer::Erased { .. }) => bail!("not recorded: the running asuser has misunderstood"),
         None => control::operator_acts(&open_here(loaded).await?, service, action).await?.to_string(),
     };
-    out::line(format_args!("-- recorded as {audit_id}"))
+    Ok(format!("-- recorded as {audit_id}"))
 }

@@ -6,6 +6,7 @@ use asuser_ops::doctor::{Report, count, examine, without_users};
 use clap::Args;
 
 use super::ConfigFile;
+use super::audit::operator_acts;
 use super::operator::{OperatorArguments, facts};
 use crate::config::{Loaded, ServiceConfig, ServiceKind};
 use crate::{out, wiring};
@@ -79,6 +80,8 @@ async fn one(loaded: &Loaded, service: &ServiceConfig, arguments: &DoctorArgumen
     let mut operator = arguments.operator.connect_or_as_service(loaded, service).await?;
     let mut report = examine(&mut operator, &facts).await?;
     if arguments.counts || arguments.as_role.is_some() {
+        // What counts rows is recorded; the words about it are not the report's.
+        operator_acts(loaded, &service.name, "doctor, counting rows").await?;
         report.counts = Some(count(&mut operator, &facts, arguments.as_role.as_deref()).await?);
     }
     operator.close().await;

@@ -70,7 +70,7 @@ async fn install_into(
     let mut operator = arguments.operator.connect(loaded, service).await?;
     let known = key_ids(&mut operator).await?;
     if !known.is_empty() && !arguments.rotate {
-        operator_acts(loaded, &service.name, "install").await?;
+        out::line(operator_acts(loaded, &service.name, "install").await?)?;
         let done = install(&mut operator, None).await?;
         out::line(format_args!(
             "asuser.claims() is there; keys {:?} are valid (--rotate makes another)",
@@ -86,7 +86,9 @@ async fn install_into(
     let key = ClaimsKey::random(last.checked_add(1).context("there is no number left for a key")?)?;
     // On disk before the database believes in it: a key that nobody has would sign nothing.
     let file = written(&path, key.text())?;
-    operator_acts(loaded, &service.name, if known.is_empty() { "install" } else { "install, new key" }).await?;
+    out::line(
+        operator_acts(loaded, &service.name, if known.is_empty() { "install" } else { "install, new key" }).await?,
+    )?;
     let done = install(&mut operator, Some(&key)).await?;
     file.persist(&path).with_context(|| {
         format!("the database has the new key, {} does not: run this again with --rotate", path.display())
@@ -135,7 +137,7 @@ pub(super) fn run_uninstall(arguments: &UninstallArguments) -> anyhow::Result<Ex
     let service = service(&loaded, &arguments.service)?;
     super::runtime()?.block_on(async {
         let mut operator = arguments.operator.connect(&loaded, service).await?;
-        operator_acts(&loaded, &service.name, "uninstall").await?;
+        out::line(operator_acts(&loaded, &service.name, "uninstall").await?)?;
         let done = uninstall(&mut operator, arguments.cascade).await?;
         operator.close().await;
         if !done.was_installed {

@@ -67,13 +67,14 @@ impl OperatorArguments {
         if self.operator_url.is_some() && target.is_local() {
             target.tls = Tls::Off;
         }
-        let user = self.operator.clone().unwrap_or_else(|| target.user.clone());
-        let password = if self.is_given() {
-            std::env::var("ASUSER_OPERATOR_PASSWORD").ok().map(Secret::new)
+        let credentials = if self.is_given() {
+            let user = self.operator.clone().unwrap_or_else(|| target.user.clone());
+            Credentials::of(user, std::env::var("ASUSER_OPERATOR_PASSWORD").ok().map(Secret::new))
         } else {
-            postgres::password(loaded, service)?
+            // As asuser itself goes there: by password, or by a certificate of minutes.
+            postgres::options(loaded, service)?.login_credentials()?
         };
-        Ok(Operator::connect(&target, &Credentials::of(user, password)).await?)
+        Ok(Operator::connect(&target, &credentials).await?)
     }
 }
 

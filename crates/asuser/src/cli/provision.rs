@@ -67,7 +67,7 @@ async fn provision(
         return Ok(ExitCode::SUCCESS);
     }
     write_new(&arguments.undo, &plan.undo_script())?;
-    operator_acts(loaded, &service.name, "provision").await?;
+    out::line(operator_acts(loaded, &service.name, "provision").await?)?;
     if let Err(error) = apply(&mut operator, &plan).await {
         // Nothing was changed, so there is nothing to take back.
         let _ = std::fs::remove_file(&arguments.undo);

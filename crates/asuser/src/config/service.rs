@@ -261,7 +261,7 @@ impl ServiceConfig {
             );
         }
         let mapping = self.role_mapping()?;
-        if matches!(mapping, RoleMapping::Constant(_)) {
+        if matches!(mapping, RoleMapping::Constant(_)) && self.role_providers.is_none() {
             return Ok(());
         }
         let speakers = self.speakers(identities)?;

@@ -26,7 +26,7 @@ pub(crate) fn options(loaded: &Loaded, config: &ServiceConfig) -> anyhow::Result
     let set = |to: &mut usize, from: Option<usize>| *to = from.unwrap_or(*to);
     set(&mut options.connections, config.connections);
     set(&mut options.waiting_max, config.waiting_max);
-    set(&mut options.person_connections_max, config.person_connections_max);
+    options.person_connections_max = config.person_connections_max;
     options.connection_age_s_max = config.connection_age_s_max.unwrap_or(options.connection_age_s_max);
     options.nologin_roles = config.nologin_roles.unwrap_or(options.nologin_roles);
     options.prepare = config.prepare.unwrap_or(true);

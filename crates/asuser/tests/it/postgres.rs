@@ -198,6 +198,13 @@ fn who_has_no_usable_role_gets_nothing() {
         refused(name, "ASU-211");
     }
     assert_eq!(ask("bob").ids(), [2, 4]);
+    // Nor do they learn which tables there are, or that there are none of a name.
+    for path in ["/api/v2/db/_table", "/api/v2/db/_schema/orders", "/api/v2/db/_table/no_such_table"] {
+        let told = company.get("carol", path);
+        assert_eq!((told.status, told.reason().as_str()), (403, "ASU-607"), "{path}: {told:?}");
+        assert!(!told.text.contains("orders"), "{told:?}");
+    }
+    assert_eq!(company.get("bob", "/api/v2/db/_table?as_list=true").json()["resource"], json!(["contacts", "orders"]));
 }
 
 /// DN-01 and FA-03: what the company changes on a role holds at the next request, while the pool keeps its connections.
@@ -216,6 +223,7 @@ fn what_changes_on_a_role_holds_at_the_next_request() {
             ("ALTER ROLE alice BYPASSRLS", "ALTER ROLE alice NOBYPASSRLS", "ASU-607"),
             ("ALTER ROLE alice SUPERUSER", "ALTER ROLE alice NOSUPERUSER", "ASU-607"),
             ("REVOKE SELECT ON orders FROM alice", "GRANT SELECT ON orders TO alice", "ASU-606"),
+            ("REVOKE USAGE ON SCHEMA public FROM PUBLIC", "GRANT USAGE ON SCHEMA public TO PUBLIC", "ASU-606"),
         ];
         for (change, back, reason) in changes {
             company.database.execute(change);

@@ -58,7 +58,7 @@ fn a_slow_reader_costs_little_and_its_query_ends_with_it() {
          INSERT INTO long SELECT n, repeat(md5(n::text), 32) FROM generate_series(1, 100000) AS n;
          GRANT SELECT ON long TO alice, bob"
     );
-    let more = "max_records = 100000\nanswer_mib_max = 1024\nconnections = 4\nstatement_ms_max = 60000";
+    let more = "max_records = 100000\nanswer_mib_max = 1024\nconnections = 4\nperson_connections_max = 4\nstatement_ms_max = 60000";
     let firm = Firm::new(&server, &["alice", "bob"], "\"{login}\"", &sql, more).started();
     assert_eq!(firm.orders("alice", "?order=id").ids(), [1, 3]);
     let before = resident_kib(firm.site.pid());
