@@ -5,78 +5,21 @@
 
 use std::sync::Arc;
 
-use asuser_core::{Actor, ActorId, PrincipalData, Secret};
+use asuser_core::{Actor, ActorId, PrincipalData};
+use asuser_credential::claims::{ClaimsKey, Place};
 use asuser_identity::Verified;
-use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value as Json, json};
-use sha2::Sha256;
-use zeroize::Zeroizing;
-
-use crate::PostgresError;
 
 /// Verdicts whose claims are kept.
 const CACHED: usize = 1_000;
 
-/// The key of signed claims, as `asuser install` makes it: `v1.<id>.<64 hexadecimal digits>`.
-pub struct ClaimsKey {
-    id: u32,
-    key: Zeroizing<[u8; 32]>,
-}
-
-impl std::fmt::Debug for ClaimsKey {
-    /// Without the key.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClaimsKey").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// What binds signed claims to one transaction of one connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bound<'a> {
-    pub(crate) process_id: i32,
-    pub(crate) backend_start: &'a str,
-    pub(crate) session_user: &'a str,
-    /// `current_setting('role')`
-    pub(crate) role: &'a str,
-    pub(crate) expires_ms: i64,
-}
-
-impl ClaimsKey {
-    /// Reads the key file's line.
-    ///
-    /// # Errors
-    /// Where it has another form.
-    pub fn parse(text: &Secret) -> Result<Self, PostgresError> {
-        let refused =
-            || PostgresError::Options("the claims key is not of the form that `asuser install` writes".to_owned());
-        let mut parts = text.expose().trim().splitn(3, '.');
-        let (Some("v1"), Some(id), Some(hex)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(refused());
-        };
-        let id = id.parse().ok().filter(|id| *id > 0).ok_or_else(refused)?;
-        let bytes = Zeroizing::new(HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).map_err(|_| refused())?);
-        let key = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| refused())?;
-        Ok(Self { id, key: Zeroizing::new(key) })
-    }
-
-    /// The claims with the signature that `asuser.claims()` checks.
-    pub(crate) fn sign(&self, claims: &Map<String, Json>, bound: Bound<'_>) -> Result<String, PostgresError> {
-        let mut claims = claims.clone();
-        claims.insert("delegation".to_owned(), "".into());
-        claims.insert("exp_ms".to_owned(), bound.expires_ms.into());
-        self.sign_payload(&Json::Object(claims).to_string(), bound)
-    }
-
-    fn sign_payload(&self, payload: &str, bound: Bound<'_>) -> Result<String, PostgresError> {
-        let Bound { process_id, backend_start, session_user, role, .. } = bound;
-        let mut mac = <Hmac<Sha256>>::new_from_slice(self.key.as_slice())
-            .map_err(|_| PostgresError::Internal("the claims key has a wrong length".to_owned()))?;
-        let message = format!("asuser.claims/1\n{process_id}\n{backend_start}\n{session_user}\0{role}\0{payload}");
-        mac.update(message.as_bytes());
-        Ok(format!("v1.{}.{}.{payload}", self.id, HEXLOWER.encode(&mac.finalize().into_bytes())))
-    }
+/// The value of the setting `asuser.claims`: the claims, signed for one transaction of one connection.
+pub(crate) fn signed(key: &ClaimsKey, claims: &Map<String, Json>, place: Place<'_>, expires_ms: i64) -> String {
+    let mut claims = claims.clone();
+    claims.insert("delegation".to_owned(), "".into());
+    claims.insert("exp_ms".to_owned(), expires_ms.into());
+    key.sign(place, &Json::Object(claims).to_string())
 }
 
 /// The claims of one person through one agent in one role, as they were made for the last read.
@@ -154,27 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_is_what_the_format_says() {
-        let line = format!("v1.1.{}", (0..32).map(|byte| format!("{byte:02x}")).collect::<String>());
-        let key = ClaimsKey::parse(&Secret::new(line)).unwrap();
-        let bound = Bound {
-            process_id: 4242,
-            backend_start: "1700000000123456",
-            session_user: "asuser_login",
-            role: "authenticated",
-            expires_ms: 1_700_000_030_000,
-        };
-        // The vector of docs/signed-claims.md.
-        let payload = r#"{"iss":"https://i.example","sub":"u-1","delegation":"","exp_ms":1700000030000}"#;
-        let mac = "fbf276765683af6e8bb6e621fb21855cf51e30a98191baae341563f3d7b9455f";
-        assert_eq!(key.sign_payload(payload, bound).unwrap(), format!("v1.1.{mac}.{payload}"));
+    fn what_is_signed_ends_when_the_statement_does() {
+        let key = ClaimsKey::random(1).unwrap();
+        let place = Place { pid: 1, backend_start_us: 2, session_user: "asuser_login", role: "web" };
+        // An attribute of that name says nothing of the end.
         let claims = json!({ "iss": "https://i.example", "sub": "u-1", "exp_ms": 1 });
-        let signed = key.sign(claims.as_object().unwrap(), bound).unwrap();
-        let signed: Json = serde_json::from_str(signed.splitn(4, '.').last().unwrap()).unwrap();
-        assert_eq!((&signed["exp_ms"], &signed["delegation"]), (&json!(1_700_000_030_000_i64), &json!("")));
-        assert!(!format!("{key:?}").contains("0102"));
-        for bad in ["", "v1.1.00", "v2.1.00", "v1.0.00", "v1.x.00"] {
-            assert!(ClaimsKey::parse(&Secret::new(bad.to_owned())).is_err());
-        }
+        let text = signed(&key, claims.as_object().unwrap(), place, 1_700_000_030_000);
+        let payload: Json = serde_json::from_str(text.splitn(4, '.').last().unwrap()).unwrap();
+        assert_eq!((&payload["exp_ms"], &payload["delegation"]), (&json!(1_700_000_030_000_i64), &json!("")));
+        assert_eq!(payload["sub"], "u-1");
     }
 }

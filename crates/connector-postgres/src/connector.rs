@@ -7,6 +7,7 @@ use asuser_audit::{Intent, ReadResult, Unreleased};
 use asuser_connector::{Connector, ConnectorError, Running};
 use asuser_core::{AuditId, Catalog, DatabaseIdentity, PrincipalData, Reach, ReadSpec, Table};
 use asuser_credential::LIFETIME_S_MAX;
+use asuser_credential::claims::Place;
 use asuser_identity::Verified;
 use asuser_postgres::{Credentials, PgError};
 use asuser_query::{Plan, Read};
@@ -14,7 +15,7 @@ use tokio::time::timeout_at;
 
 use crate::PostgresError;
 use crate::catalog::Known;
-use crate::claims::{Bound, ClaimsCache};
+use crate::claims::{ClaimsCache, signed};
 use crate::handover::{Got, Outlet, channel};
 use crate::options::{PostgresOptions, RunAs};
 use crate::person::{Keeper, Role, certified};
@@ -241,19 +242,15 @@ impl PostgresConnector {
         let own_ms = role.facts.timeout_ms.map_or(u128::MAX, u128::from);
         let timeout_ms = left_ms.min(own_ms);
         let session = lease.session().ok_or_else(no_session)?;
-        let signed = match &options.claims_key {
-            None => None,
-            Some(key) => {
-                let bound = Bound {
-                    process_id: session.client.process_id(),
-                    backend_start: &session.backend_start,
-                    session_user: if matches!(options.run_as, RunAs::Role) { &options.target.user } else { asked.role },
-                    role: if matches!(options.run_as, RunAs::Role) { asked.role } else { "none" },
-                    expires_ms: options.clock.now_ms().saturating_add(i64::try_from(timeout_ms).unwrap_or(i64::MAX)),
-                };
-                Some(key.sign(&claims.map, bound)?)
-            }
+        let (session_user, taken) = match options.run_as {
+            RunAs::Role => (options.target.user.as_str(), asked.role),
+            RunAs::Certificate(_) => (asked.role, "none"),
         };
+        let signed = options.claims_key.as_ref().map(|key| {
+            let (pid, backend_start_us) = (session.client.process_id(), session.backend_start_us);
+            let ends_ms = options.clock.now_ms().saturating_add(i64::try_from(timeout_ms).unwrap_or(i64::MAX));
+            signed(key, &claims.map, Place { pid, backend_start_us, session_user, role: taken }, ends_ms)
+        });
         let identity = Identity {
             text: &role.identity,
             login: &options.target.user,

@@ -18,7 +18,6 @@ mod session;
 mod transaction;
 mod types;
 
-pub use crate::claims::ClaimsKey;
 pub use crate::connector::PostgresConnector;
 pub use crate::error::PostgresError;
 pub use crate::options::{PostgresOptions, RunAs};

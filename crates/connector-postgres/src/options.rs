@@ -6,10 +6,10 @@ use std::sync::Arc;
 use asuser_connector::RoleMapping;
 use asuser_core::{Clock, PrincipalData, ProviderName, Secret, ServiceName, SystemClock};
 use asuser_credential::CertificateAuthority;
+use asuser_credential::claims::ClaimsKey;
 use asuser_postgres::{Credentials, Target};
 
 use crate::PostgresError;
-use crate::claims::ClaimsKey;
 
 /// How the session becomes the person.
 #[derive(Debug)]

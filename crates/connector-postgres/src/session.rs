@@ -22,7 +22,7 @@ pub(crate) struct Session {
     /// It serves nobody after this.
     pub(crate) ends: Instant,
     /// When the server's process began, for signed claims: microseconds since 1970.
-    pub(crate) backend_start: String,
+    pub(crate) backend_start_us: i64,
     /// What was queued last ends with the statements that clear the session.
     pub(crate) clears: bool,
     statements: Statements,
@@ -65,9 +65,9 @@ impl Session {
         signs: bool,
     ) -> Result<Self, PgError> {
         let mut client = Client::connect(target, credentials).await?;
-        let backend_start = if signs { backend_start(&mut client).await? } else { String::new() };
+        let backend_start_us = if signs { backend_start(&mut client).await? } else { 0 };
         let statements = Statements { prepare, hasher: RandomState::default(), known: HashMap::new(), clock: 0 };
-        Ok(Self { client, role: String::new(), ends, backend_start, clears: false, statements })
+        Ok(Self { client, role: String::new(), ends, backend_start_us, clears: false, statements })
     }
 
     /// Has the server find out which roles the login may take. It does so once per connection, and with ten thousand of them it takes
@@ -173,10 +173,10 @@ impl Statements {
     }
 }
 
-async fn backend_start(client: &mut Client) -> Result<String, PgError> {
+async fn backend_start(client: &mut Client) -> Result<i64, PgError> {
     let sql = "SELECT (extract(epoch FROM pg_catalog.pg_stat_get_backend_start(s)) * 1000000)::pg_catalog.int8 \
                FROM pg_catalog.pg_stat_get_backend_idset() AS s WHERE pg_catalog.pg_stat_get_backend_pid(s) = pg_catalog.pg_backend_pid()";
     let rows = client.query(sql, &[]).await?;
-    let found = rows.first().and_then(|row| row.get(0)).map(str::to_owned);
+    let found = rows.first().and_then(|row| row.get(0)).and_then(|us| us.parse().ok());
     found.ok_or_else(|| PgError::Protocol("the server does not say when its process began".to_owned()))
 }

@@ -13,8 +13,7 @@ use std::sync::Arc;
 
 use asuser_conformance::{Failure, Person, Rig, Service, run};
 use asuser_connector_sqlite::{SqliteConnector, SqliteOptions};
-use asuser_core::{AttributeValue, ColumnKind, MaskKind, PrincipalData, Reason};
-use asuser_policy::AttributeSchema;
+use asuser_core::{ColumnKind, MaskKind, Reason};
 use data_encoding::BASE64;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -22,9 +21,12 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use serde_json::{Map, Value as Json, json};
 
+#[path = "../../policy/tests/cases/asking.rs"]
+mod asking;
 #[path = "../../policy/tests/cases/mod.rs"]
 mod cases;
 
+use asking::{attributes, person};
 use cases::{Case, Cell, Row};
 
 /// What the random cases came to, so that a suite which never finds a row is noticed.
@@ -42,10 +44,6 @@ struct Seen {
 
 fn count(counter: &Counter<u32>) {
     counter.set(counter.get() + 1);
-}
-
-fn attributes() -> AttributeSchema {
-    cases::ATTRIBUTE_TYPES.map(|(name, ty)| (name.to_owned(), serde_json::from_value(ty.into()).unwrap())).into()
 }
 
 /// STRICT tables have no BOOLEAN, so there no policy can ask whether such a column is true.
@@ -72,52 +70,6 @@ fn write(path: &Path, case: &Case) {
         let places = vec!["?"; row.len()].join(", ");
         connection.execute(&format!("INSERT INTO {} VALUES ({places})", case.table), params_from_iter(cells)).unwrap();
     }
-}
-
-/// Text that identity takes: normal form C, no control characters.
-fn sound(text: &str) -> bool {
-    !text.contains('\0') && !text.contains('\u{301}')
-}
-
-/// What identity makes of the principal's claims; `None` where it refuses the login.
-fn as_verified(principal: &PrincipalData) -> Option<PrincipalData> {
-    let mut expected = principal.clone();
-    if let Some(login) = &expected.login
-        && (!sound(login.as_str()) || login.as_str().trim() != login.as_str())
-    {
-        return None;
-    }
-    expected.attributes.retain(|_, value| match value {
-        AttributeValue::String(text) => sound(text),
-        AttributeValue::Strings(texts) => texts.iter().all(|text| sound(text)),
-        AttributeValue::Long(_) | AttributeValue::Bool(_) => true,
-    });
-    Some(expected)
-}
-
-/// Verifies a token that says of its bearer what the case does.
-async fn person(rig: &Rig, principal: &PrincipalData) -> Option<Person> {
-    let mut claims = json!({
-        "sub": principal.key.subject,
-        "preferred_username": principal.login,
-        "groups": principal.groups,
-        "email": null,
-        "name": null,
-    });
-    for (name, value) in &principal.attributes {
-        claims[name] = json!(value);
-    }
-    let verified = rig.person("u1", &claims).await;
-    let Some(expected) = as_verified(principal) else {
-        assert_eq!(verified.unwrap_err().reason, Reason::NotMapped, "{principal:?}");
-        return None;
-    };
-    let person = verified.unwrap();
-    let data = person.verified.data();
-    assert_eq!(data.key, expected.key);
-    assert_eq!((&data.login, &data.groups), (&expected.login, &expected.groups));
-    assert_eq!(data.attributes, expected.attributes);
-    Some(person)
 }
 
 /// A row as the answer must have it.

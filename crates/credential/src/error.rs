@@ -63,6 +63,9 @@ pub enum CredentialError {
     /// No random bytes.
     #[error("the system gives no random bytes")]
     Random,
+    /// The text is no claims key.
+    #[error("the claims key is not of the form `v1.<id>.<64 hexadecimal digits>`, as `asuser install` writes it")]
+    ClaimsKey,
 
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]

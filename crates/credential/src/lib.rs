@@ -1,4 +1,4 @@
-//! Short-lived credentials that asuser makes: a client certificate for each login of a person, signed by asuser's own certificate
+//! Credentials that asuser makes for one moment: signed claims ([`claims`]), and a client certificate for each login of a person, signed by asuser's own certificate
 //! authority, so that the database's session *is* the person (run-as mode `certificate`).
 //!
 //! In: the authority's certificate and key, from files; a role; how long. Out: a certificate and key that live in memory for minutes.
@@ -6,6 +6,7 @@
 //! Knows no database and no person: who gets which role is decided before.
 
 mod authority;
+pub mod claims;
 mod error;
 mod facts;
 mod folder;

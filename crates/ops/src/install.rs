@@ -1,9 +1,9 @@
 //! The signed `asuser.claims()`. In: an operator and, for a first installation or a rotation, a key. Out: what was done. Refuses a schema or
 //! an object in it that belongs to somebody else, an owner who may not see when a session began, and to take away what policies rely on.
 
-use crate::claims::{ClaimsKey, Place};
 use crate::quote::{grantee, identifier};
 use crate::{Operator, OpsError};
+use asuser_credential::claims::{ClaimsKey, Place};
 
 /// What is run, without the key: for reading before it happens.
 pub const INSTALL_SQL: &str = include_str!("install.sql");

@@ -4,7 +4,6 @@
 //! In: an [`Operator`], who is no principal: the credential comes from the command line or the environment, never from a token. Out: reports,
 //! plans and scripts. Refuses to read rows: catalogues and counts only. The gateway and the server do not know this crate.
 
-pub mod claims;
 pub mod doctor;
 mod error;
 mod install;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use asuser_core::Secret;
-use asuser_ops::claims::ClaimsKey;
+use asuser_credential::claims::ClaimsKey;
 use asuser_ops::{INSTALL_SQL, install, key_ids, uninstall};
 use clap::Args;
 use tempfile::NamedTempFile;

@@ -82,7 +82,8 @@ impl OperatorArguments {
 pub(super) fn facts(loaded: &Loaded, service: &ServiceConfig) -> anyhow::Result<ServiceFacts> {
     let target = postgres::target(loaded, service)?;
     let mapping = match service.role_mapping()? {
-        RoleMapping::Login | RoleMapping::Email | RoleMapping::DatabaseRole => Mapping::Person,
+        RoleMapping::Login | RoleMapping::Email => Mapping::Person,
+        RoleMapping::DatabaseRole => Mapping::Provider,
         RoleMapping::Groups(map) => Mapping::Groups(map.into_values().collect()),
         RoleMapping::Constant(role) => Mapping::Shared(role),
     };

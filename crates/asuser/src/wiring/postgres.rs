@@ -1,9 +1,10 @@
 //! A PostgreSQL service's configuration as options of its connector.
 
 use anyhow::{Context as _, bail};
-use asuser_connector_postgres::{ClaimsKey, PostgresOptions, RunAs};
+use asuser_connector_postgres::{PostgresOptions, RunAs};
 use asuser_core::{Clock as _, Secret, SystemClock};
 use asuser_credential::AuthorityFolder;
+use asuser_credential::claims::ClaimsKey;
 use asuser_postgres::{Target, Tls};
 
 use crate::config::{
@@ -39,7 +40,7 @@ pub(crate) fn options(loaded: &Loaded, config: &ServiceConfig) -> anyhow::Result
     options.trusted_functions = config.trusted_functions.clone().unwrap_or_default();
     if let Some(reference) = &config.claims_key {
         let key = loaded.secret(reference).map_err(|why| anyhow::anyhow!("claims_key: {why}"))?;
-        options.claims_key = Some(ClaimsKey::parse(&key)?);
+        options.claims_key = Some(key.expose().parse::<ClaimsKey>()?);
     }
     Ok(options)
 }

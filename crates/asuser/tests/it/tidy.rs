@@ -23,7 +23,7 @@ const ORDER: &[(&str, &[&str])] = &[
     ("asuser-postgres", &["core"]),
     ("asuser-credential", &["core"]),
     ("asuser-connector-postgres", &["core", "identity", "query", "audit", "connector", "postgres", "credential"]),
-    ("asuser-ops", &["core", "postgres"]),
+    ("asuser-ops", &["core", "postgres", "credential"]),
     ("asuser-gateway", &["core", "identity", "delegation", "policy", "query", "audit", "connector"]),
     ("asuser-server", &["core", "identity", "delegation", "query", "audit", "gateway"]),
     (

@@ -71,7 +71,7 @@ impl<'a> Exam<'a> {
     /// Whom the mapping can reach: a list where the configuration names them, else what the server says.
     async fn mapped_roles(&mut self) -> Result<Vec<String>, OpsError> {
         let named: Option<Vec<&str>> = match &self.facts.mapping {
-            Mapping::Person => None,
+            Mapping::Person | Mapping::Provider => None,
             Mapping::Groups(roles) => Some(roles.iter().map(String::as_str).collect()),
             Mapping::Shared(role) => Some(vec![role]),
         };

@@ -17,8 +17,10 @@ pub enum RunAs {
 /// Which roles people have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mapping {
-    /// Each their own (`{login}`, `{email}`, `{database_role}`): the server says which there are.
+    /// Each their own (`{login}`, `{email}`): the server says which there are.
     Person,
+    /// The one that the provider names (`{database_role}`), which it may name for several people.
+    Provider,
     /// One for each group.
     Groups(BTreeSet<String>),
     /// One for all; claims tell people apart.

@@ -17,6 +17,7 @@ pub(super) fn judge(facts: &ServiceFacts, findings: &[Finding]) -> Judged {
     let signed = facts.claims_signed && !findings.iter().any(|finding| finding.id.starts_with("claims-"));
     let mapping = match (&facts.mapping, signed) {
         (Mapping::Person, _) => "a role for each person",
+        (Mapping::Provider, _) => "the role that the provider names",
         (Mapping::Groups(_), _) => "a role for each group",
         (Mapping::Shared(_), true) => "one role for all, with signed claims",
         (Mapping::Shared(_), false) => "one role for all, with claims in a setting",
@@ -59,6 +60,11 @@ fn rung(facts: &ServiceFacts, signed: bool, warnings: usize, service: &str) -> (
             Grade::B,
             "the database decides for the person's own role, but trusts asuser's login to name it".to_owned(),
             "log people in as themselves: `asuser ca init`, then `run_as = \"certificate\"`".to_owned(),
+        ),
+        (Mapping::Provider, _) => (
+            Grade::C,
+            "the provider may name one role for several people, which the database then cannot tell apart".to_owned(),
+            own.to_owned(),
         ),
         (Mapping::Groups(_), _) => {
             (Grade::C, "the database knows the person's group, not the person".to_owned(), own.to_owned())

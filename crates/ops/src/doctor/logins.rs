@@ -146,7 +146,7 @@ async fn reach(exam: &mut Exam<'_>) -> Result<(), OpsError> {
         exam.reachable()
     );
     let wanted: Vec<String> = match &exam.facts.mapping {
-        super::Mapping::Person => {
+        super::Mapping::Person | super::Mapping::Provider => {
             if exam.mapped_count == 0 {
                 let says = "asuser's login may become nobody, so nobody can be served: grant it the people's roles (`asuser provision --plan`)";
                 exam.warning("no-mapped-roles", exam.facts.login.clone(), says, None);

@@ -154,7 +154,7 @@ fn shared(exam: &mut Exam<'_>) {
     }
     let subject = match &exam.facts.mapping {
         Mapping::Shared(role) => role.clone(),
-        Mapping::Groups(_) | Mapping::Person => "group roles".to_owned(),
+        Mapping::Groups(_) | Mapping::Person | Mapping::Provider => "group roles".to_owned(),
     };
     let says = "several people have one role: as this role they could read each other's SQL in pg_stat_activity and end each other's statements, \
         so raw SQL is refused in the modes that keep a session";

@@ -4,9 +4,9 @@ use asuser_postgres::Client;
 use asuser_testkit::{PgDatabase, Version};
 
 use super::support::{PASSWORD, client, company, facts, find, lines, operator, report, sound};
-use crate::claims::{ClaimsKey, Place};
 use crate::doctor::{Grade, Mapping};
 use crate::{install, key_ids, uninstall};
+use asuser_credential::claims::{ClaimsKey, Place};
 
 const WHO: &str =
     r#""iss":"https://i.example","sub":"u-1","delegation":"","email":"änn@example.com","groups":["a.b","c"]"#;

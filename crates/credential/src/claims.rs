@@ -22,7 +22,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::OpsError;
+use crate::CredentialError;
 
 const LABEL: &str = "asuser.claims/1";
 const KEY_BYTES: usize = 32;
@@ -62,9 +62,9 @@ impl ClaimsKey {
     ///
     /// # Errors
     /// When the operating system has no random bytes.
-    pub fn random(id: u32) -> Result<Self, OpsError> {
+    pub fn random(id: u32) -> Result<Self, CredentialError> {
         let mut bytes = [0; KEY_BYTES];
-        getrandom::fill(&mut bytes).map_err(|_| OpsError::Random)?;
+        getrandom::fill(&mut bytes).map_err(|_| CredentialError::Random)?;
         Ok(Self::from_bytes(id, bytes))
     }
     fn from_bytes(id: u32, bytes: [u8; KEY_BYTES]) -> Self {
@@ -89,7 +89,8 @@ impl ClaimsKey {
         format!("v1.{}.{}.{payload}", self.id, HEXLOWER.encode(&mac))
     }
     /// The key XOR `ipad` and XOR `opad` (RFC 2104 §2), in hexadecimal: what the database keeps.
-    pub(crate) fn pads(&self) -> (Secret, Secret) {
+    #[must_use]
+    pub fn pads(&self) -> (Secret, Secret) {
         let pad = |with: u8| {
             let mut block = [with; BLOCK_BYTES];
             block.iter_mut().zip(self.bytes.iter()).for_each(|(byte, key)| *byte ^= key);
@@ -112,15 +113,14 @@ impl fmt::Debug for ClaimsKey {
 }
 
 impl FromStr for ClaimsKey {
-    type Err = OpsError;
-    fn from_str(text: &str) -> Result<Self, OpsError> {
-        let refused =
-            || OpsError::Refused("the claims key is not of the form `v1.<id>.<64 hexadecimal digits>`".to_owned());
+    type Err = CredentialError;
+    fn from_str(text: &str) -> Result<Self, CredentialError> {
+        let refused = || CredentialError::ClaimsKey;
         let (id, hex) =
             text.trim_end().strip_prefix("v1.").and_then(|rest| rest.split_once('.')).ok_or_else(refused)?;
         let number: u32 = id.parse().map_err(|_| refused())?;
         let bytes = HEXLOWER.decode(hex.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(refused)?;
-        if number.to_string() != id || i32::try_from(number).is_err() {
+        if number == 0 || number.to_string() != id || i32::try_from(number).is_err() {
             return Err(refused());
         }
         Ok(Self::from_bytes(number, bytes))
@@ -156,6 +156,7 @@ mod tests {
             "",
             "v1.1.",
             &format!("v2.1.{hex}"),
+            &format!("v1.0.{hex}"),
             &format!("v1.01.{hex}"),
             &format!("v1.1.{hex}0"),
             &format!("v1.4294967295.{hex}"),
