@@ -29,7 +29,7 @@ pub(crate) struct PostgresArguments {
     /// In how many turns: everything is measured once in each turn, so that all see the same weather.
     #[arg(long, default_value_t = 2)]
     turns: u32,
-    /// Leave out what is not named: asuser, certificate, postgraphile, toolbox. pgbench runs always.
+    /// Leave out what is not named: asuser, mcp, certificate, postgraphile, toolbox, toolbox-mcp. pgbench runs always.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Write the tables into docs/performance.md.

@@ -28,6 +28,8 @@ pub(crate) struct Contender {
     gateway: Gateway,
     /// For each of `ANSWERS`, one a person.
     requests: Vec<Vec<Vec<u8>>>,
+    /// How often an answer holds each row.
+    copies: usize,
     /// What else was measured.
     pub(crate) note: Option<String>,
 }
@@ -54,7 +56,7 @@ impl Contender {
         load::warm(self.address(), self.requests(answer), |received| {
             let text = String::from_utf8_lossy(received);
             let rows = text.matches(NOTE).count();
-            ensure!(rows == answer as usize, "{}: {rows} rows instead of {answer}: {text}", self.name);
+            ensure!(rows == answer as usize * self.copies, "{}: {rows} rows instead of {answer}: {text}", self.name);
             Ok(())
         })
     }
@@ -106,11 +108,13 @@ pub(crate) fn start(
 ) -> anyhow::Result<Vec<Contender>> {
     let people = People::of(issuer);
     let mut contenders = Vec::new();
-    let all: [(&str, Start); 4] = [
+    let all: [(&str, Start); 6] = [
         ("asuser", asuser_role),
+        ("mcp", asuser_mcp),
         ("certificate", asuser_certificate),
         ("postgraphile", postgraphile),
         ("toolbox", toolbox),
+        ("toolbox-mcp", toolbox_mcp),
     ];
     for (name, start) in all {
         if !wanted(name) {
@@ -136,6 +140,37 @@ fn asuser_role(
     let run_as = format!("run_as = \"role\"\nrole = \"{ROLE}\"\nconnections = {CONNECTIONS}\n");
     asuser("asuser, `role`", &folder.join("asuser"), database, issuer, people, &run_as)
 }
+
+/// The same, as an agent asks: a tool's call.
+fn asuser_mcp(
+    folder: &Path,
+    database: &Database,
+    issuer: &TestIssuer,
+    people: &People,
+) -> anyhow::Result<Option<Contender>> {
+    let run_as = format!("run_as = \"role\"\nrole = \"{ROLE}\"\nconnections = {CONNECTIONS}\n");
+    let over_rest = asuser("asuser over MCP, `role`", &folder.join("asuser-mcp"), database, issuer, people, &run_as)?;
+    let requests = people.requests(|token, limit| {
+        let arguments = json!({ "service": SERVICE_NAME, "table": "orders", "order": "id", "limit": limit });
+        let authorization = format!("Authorization: Bearer {token}\r\nMCP-Protocol-Version: 2025-11-25\r\n");
+        let host = over_rest.as_ref().map(|asuser| asuser.address().to_string()).unwrap_or_default();
+        post("/mcp", &authorization, &call("query_table", &arguments)).replacen(
+            "Host: bench",
+            &format!("Host: {host}"),
+            1,
+        )
+    });
+    // As text, and as structured content.
+    Ok(over_rest.map(|asuser| Contender { requests, copies: 2, ..asuser }))
+}
+
+fn call(tool: &str, arguments: &serde_json::Value) -> String {
+    json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": tool, "arguments": arguments } })
+        .to_string()
+}
+
+/// asuser's service.
+const SERVICE_NAME: &str = "db";
 
 /// Each person logs in by certificate, over TLS. Fewer people than connections: none waits for a login.
 fn asuser_certificate(
@@ -198,7 +233,7 @@ fn asuser(
             "GET /api/v2/db/_table/orders?order=id&limit={limit} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n"
         )
     });
-    Ok(Some(Contender { name, as_person: "yes", gateway, requests, note: None }))
+    Ok(Some(Contender { name, as_person: "yes", gateway, requests, copies: 1, note: None }))
 }
 
 /// The other gateways lie where benches/peers.sh put them.
@@ -245,7 +280,7 @@ fn postgraphile(
         post("/graphql", &format!("Authorization: Bearer {token}\r\n"), &body)
     });
     let gateway = Gateway::start(&mut command, address, first(&requests)?, &folder.join("log"))?;
-    Ok(Some(Contender { name: "PostGraphile", as_person: "yes", gateway, requests, note: None }))
+    Ok(Some(Contender { name: "PostGraphile", as_person: "yes", gateway, requests, copies: 1, note: None }))
 }
 
 /// Google's MCP Toolbox: the person of a verified token is a parameter of a fixed statement; the session is the service's.
@@ -255,9 +290,37 @@ fn toolbox(
     issuer: &TestIssuer,
     people: &People,
 ) -> anyhow::Result<Option<Contender>> {
+    let requests = people.requests(|token, limit| {
+        let body = json!({ "limit": limit }).to_string();
+        post("/api/tool/orders/invoke", &format!("bench_token: {token}\r\n"), &body)
+    });
+    toolbox_asked("MCP Toolbox", &folder.join("toolbox"), database, issuer, requests)
+}
+
+/// The same, as an agent asks.
+fn toolbox_mcp(
+    folder: &Path,
+    database: &Database,
+    issuer: &TestIssuer,
+    people: &People,
+) -> anyhow::Result<Option<Contender>> {
+    let requests = people.requests(|token, limit| {
+        let headers = format!("bench_token: {token}\r\nMCP-Protocol-Version: 2025-11-25\r\n");
+        post("/mcp", &headers, &call("orders", &json!({ "limit": limit })))
+    });
+    toolbox_asked("MCP Toolbox over MCP", &folder.join("toolbox-mcp"), database, issuer, requests)
+}
+
+fn toolbox_asked(
+    name: &'static str,
+    folder: &Path,
+    database: &Database,
+    issuer: &TestIssuer,
+    requests: Vec<Vec<Vec<u8>>>,
+) -> anyhow::Result<Option<Contender>> {
     let Some(binary) = peer("@toolbox-sdk/server-linux-x64/bin/toolbox") else { return Ok(None) };
-    let (address, folder) = (free_port()?, folder.join("toolbox"));
-    fs::create_dir(&folder)?;
+    let address = free_port()?;
+    fs::create_dir(folder)?;
     let keys = keys::serve(issuer.jwks())?;
     let tools = format!(
         "kind: source\nname: db\ntype: postgres\nhost: {host}\nport: \"{port}\"\ndatabase: {database}\nuser: {SERVICE}\npassword: {PASSWORD}\n\
@@ -275,12 +338,8 @@ fn toolbox(
     let mut command = Command::new(binary);
     command.args(["--enable-api", "--disable-version-check", "--disable-reload", "--log-level", "ERROR"]);
     command.args(["--port", &address.port().to_string(), "--config"]).arg(folder.join("tools.yaml"));
-    let requests = people.requests(|token, limit| {
-        let body = json!({ "limit": limit }).to_string();
-        post("/api/tool/orders/invoke", &format!("bench_token: {token}\r\n"), &body)
-    });
     let gateway = Gateway::start(&mut command, address, first(&requests)?, &folder.join("log"))?;
-    Ok(Some(Contender { name: "MCP Toolbox", as_person: "no", gateway, requests, note: None }))
+    Ok(Some(Contender { name, as_person: "no", gateway, requests, copies: 1, note: None }))
 }
 
 fn first(requests: &[Vec<Vec<u8>>]) -> anyhow::Result<&[u8]> {

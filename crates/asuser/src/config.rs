@@ -1,8 +1,9 @@
 //! `asuser.toml`: one file, unknown keys refused with the line and a suggestion, secrets only as `env:NAME` or `file:PATH`.
 
+mod server;
 mod service;
+mod tool;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -14,6 +15,9 @@ use asuser_identity::IdentityConfig;
 use serde::Deserialize;
 use sha2::Digest as _;
 
+pub(crate) use tool::{ToolConfig, tools};
+
+pub(crate) use server::ServerConfig;
 pub(crate) use service::{
     AppNameSetting, BigintSetting, RunAsSetting, ServiceConfig, ServiceKind, TlsSetting, ValidUntilSetting,
 };
@@ -40,15 +44,9 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) agent: Vec<AgentConfig>,
     #[serde(default)]
+    pub(crate) tool: Vec<ToolConfig>,
+    #[serde(default)]
     pub(crate) actor: ActorConfig,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ServerConfig {
-    pub(crate) listen: SocketAddr,
-    pub(crate) behind_tls_proxy: bool,
-    pub(crate) trusted_proxies: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -81,11 +79,6 @@ pub(crate) struct PolicyConfig {
     pub(crate) path: PathBuf,
 }
 
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), behind_tls_proxy: false, trusted_proxies: Vec::new() }
-    }
-}
 impl Default for StoreConfig {
     fn default() -> Self {
         Self { path: "asuser-state".into() }
@@ -166,13 +159,7 @@ fn parse(text: &str) -> anyhow::Result<Config> {
 }
 
 fn check(config: &Config) -> anyhow::Result<()> {
-    if !config.server.listen.ip().is_loopback() && !config.server.behind_tls_proxy {
-        bail!(
-            "server.listen = \"{}\" is reachable from other machines, and tokens must not cross a network in clear: listen on \
-             127.0.0.1, or put a proxy that speaks TLS in front and say so with server.behind_tls_proxy = true",
-            config.server.listen
-        );
-    }
+    config.server.check()?;
     if config.audit.reserve_mib < RESERVE_MIB_MIN {
         bail!(
             "audit.reserve_mib is {}: at least {RESERVE_MIB_MIN} are needed, two segments of the log",
@@ -198,7 +185,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
             bail!("two [[service]] blocks are named \"{name}\": rename one");
         }
     }
-    Ok(())
+    tools(config).map(drop)
 }
 
 /// Adds "did you mean" to what the TOML reader says of an unknown key.

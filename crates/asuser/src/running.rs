@@ -10,7 +10,7 @@ use asuser_audit::Audit;
 use asuser_audit_log::{Log, Options, SinkName};
 use asuser_core::{Clock, SystemClock};
 use asuser_gateway::{FloodLimits, Gateway, State};
-use asuser_server::{Listener, ServerLimits, TrustedProxies};
+use asuser_server::Listener;
 use asuser_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, watch};
@@ -41,17 +41,22 @@ pub(crate) async fn start(loaded: &Loaded, address: Option<SocketAddr>) -> anyho
     // First what can be wrong without a trace, then the log, then the socket: a start that fails writes no record.
     let (state, in_force) = wiring::build(loaded.clone()).await?;
     let digests = state.digests;
-    let proxies = TrustedProxies::parse(loaded.config.server.trusted_proxies.iter().map(String::as_str))
-        .context("server.trusted_proxies")?;
+    let options = loaded.config.server.options()?;
+    if loaded.config.server.needs_public_url() {
+        tracing::warn!(
+            "server.public_url is not set: MCP clients on other machines are refused, and sign-in leads nowhere"
+        );
+    }
     let log = open_log(loaded).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = Arc::new(Audit::new(log, Arc::clone(&clock)));
+    wiring::fetch_keys(&state.identities, None);
     let refusals = loaded.config.audit.refusals;
     let flood = FloodLimits { burst: refusals.burst, per_second: refusals.per_second };
     let gateway = Arc::new(Gateway::new(state, Arc::clone(&audit), clock, flood));
 
     let address = address.unwrap_or(loaded.config.server.listen);
-    let listener = Listener::bind(address, Arc::clone(&gateway), proxies, ServerLimits::default()).await;
+    let listener = Listener::bind(address, Arc::clone(&gateway), options).await;
     let listener = listener.with_context(|| format!("{address} cannot be listened on"))?;
     let address = listener.address()?;
     let control = control::Control::bind(&loaded.path(&loaded.config.audit.path), Arc::clone(&audit))?;
@@ -213,6 +218,7 @@ impl Running {
                 }
             }
             let (state, fresh) = wiring::build(fresh).await?;
+            wiring::fetch_keys(&state.identities, Some(&self.gateway.state().identities));
             let lost = wiring::lost_files(&in_force, &fresh);
             if !lost.is_empty() {
                 bail!(

@@ -13,16 +13,16 @@ use asuser_audit::VersionDigests;
 use asuser_connector::Connector;
 use asuser_connector_postgres::PostgresConnector;
 use asuser_connector_sqlite::{SqliteConnector, SqliteOptions};
-use asuser_core::{Catalog, Digest, ServiceName};
+use asuser_core::{Catalog, Clock, Digest, ServiceName, SystemClock};
 use asuser_delegation::Agents;
 use asuser_gateway::{Service, State};
-use asuser_identity::Identities;
+use asuser_identity::{Identities, IdentityConfig};
 use asuser_policy::{LoadError, Policies, PolicyFile, PolicyFolder, PolicySources, ServiceSource};
 use asuser_query::ServiceLimits;
 use sha2::Digest as _;
 
 use self::known::Known;
-use crate::config::{Loaded, ServiceConfig, ServiceKind};
+use crate::config::{Loaded, ServiceConfig, ServiceKind, tools};
 
 /// At most this many bytes in one policy file.
 const POLICY_BYTES_MAX: u64 = 1024 * 1024;
@@ -45,6 +45,7 @@ pub(crate) async fn build(loaded: Loaded) -> anyhow::Result<(State, InForce)> {
         bail!("a key file changed while it was read: try again");
     }
     let agents = Arc::new(agents(&loaded, &identities)?);
+    let tools = tools(&loaded.config)?;
     let mut services = BTreeMap::new();
     for config in &loaded.config.service {
         services.insert(config.name.clone(), service(&loaded, config).await?);
@@ -64,7 +65,7 @@ pub(crate) async fn build(loaded: Loaded) -> anyhow::Result<(State, InForce)> {
     }
     let digests = VersionDigests { config: digest(&loaded, &keys), policy: policies.digest() };
     let auditors = loaded.config.audit.auditors.clone();
-    let state = State { identities, agents, auditors, policies, services, digests };
+    let state = State { identities, agents, auditors, policies, services, tools, digests };
     Ok((state, InForce { loaded, sources, seen }))
 }
 
@@ -93,7 +94,8 @@ pub(crate) fn recompiled(in_force: &mut InForce, state: &State, catalogs: &Catal
             changed.push(name.clone());
         }
         let (connector, limits) = (Arc::clone(&service.connector), service.limits);
-        services.insert(name.clone(), Service { connector, catalog, limits });
+        let (functions, description) = (service.functions.clone(), service.description.clone());
+        services.insert(name.clone(), Service { connector, catalog, limits, functions, description });
     }
     if changed.is_empty() {
         return Ok(None);
@@ -118,7 +120,8 @@ pub(crate) fn recompiled(in_force: &mut InForce, state: &State, catalogs: &Catal
     let policies = without_unseen(policies, loaded, seen, &services);
     let digests = VersionDigests { policy: policies.digest(), ..state.digests };
     let (identities, agents) = (Arc::clone(&state.identities), Arc::clone(&state.agents));
-    Ok(Some(State { identities, agents, auditors: state.auditors.clone(), policies, services, digests }))
+    let (auditors, tools) = (state.auditors.clone(), state.tools.clone());
+    Ok(Some(State { identities, agents, auditors, policies, services, tools, digests }))
 }
 
 /// Closes the columns that nobody has looked at.
@@ -170,7 +173,10 @@ pub(crate) fn in_one_line(error: &anyhow::Error) -> String {
 
 /// Digests of the files that keys, trust and known columns come from.
 fn key_files(loaded: &Loaded) -> anyhow::Result<Vec<[u8; 32]>> {
-    let keys = loaded.config.identity.iter().flat_map(|config| [&config.jwks_file, &config.jwk_file, &config.pem_file]);
+    let keys = loaded.config.identity.iter().flat_map(|config| {
+        let IdentityConfig { jwks_file, jwk_file, pem_file, tls_ca, .. } = config;
+        [jwks_file, jwk_file, pem_file, tls_ca]
+    });
     let of_services = loaded.config.service.iter().flat_map(|service| {
         let authority = service.ca_dir.as_ref().map(|folder| folder.join(asuser_credential::CERTIFICATE));
         [service.tls_ca.clone(), service.catalog.clone(), authority]
@@ -198,6 +204,15 @@ pub(crate) fn identities(loaded: &Loaded) -> anyhow::Result<Identities> {
     Ok(Identities::new(&loaded.config.identity, &loaded.folder, &|reference| loaded.secret(reference))?)
 }
 
+/// Has the keys of providers that publish them fetched from now on, in the background; what `before` fetched is taken over.
+pub(crate) fn fetch_keys(identities: &Identities, before: Option<&Identities>) {
+    if let Some(before) = before {
+        identities.adopt_keys(before);
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    identities.spawn_refresh(&clock);
+}
+
 fn agents(loaded: &Loaded, identities: &Identities) -> anyhow::Result<Agents> {
     let config = &loaded.config;
     let services = config.service.iter().map(|service| service.name.clone());
@@ -217,7 +232,8 @@ async fn service(loaded: &Loaded, config: &ServiceConfig) -> anyhow::Result<Serv
         time_ms_max: config.statement_ms_max,
     };
     let catalog = catalog(&config.name, &*connector).await;
-    Ok(Service { connector, catalog, limits })
+    let (functions, description) = (config.functions()?, config.description.clone());
+    Ok(Service { connector, catalog, limits, functions, description })
 }
 
 fn connector(loaded: &Loaded, config: &ServiceConfig) -> anyhow::Result<Arc<dyn Connector>> {

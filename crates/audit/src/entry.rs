@@ -9,7 +9,7 @@ use asuser_audit_log::{
 use asuser_core::{Actor, AuditId, Catalog, Clock, Digest, PrincipalKey, Problem, Reason, RequestId, ServiceName};
 use asuser_delegation::Delegation;
 use asuser_identity::Verified;
-use asuser_query::Plan;
+use asuser_query::{Plan, Sql};
 
 use crate::intent::Content;
 use crate::receipt::Places;
@@ -99,7 +99,16 @@ impl Audit {
         // Without random bytes there is no id: the entry ends as a fault, and nothing is answered.
         let expected = self.log.expect();
         let id = AuditId::random().ok();
-        Entry { id, audit: Arc::clone(self), who: None, known, ended: false, counted: None, expected: Some(expected) }
+        Entry {
+            id,
+            audit: Arc::clone(self),
+            who: None,
+            known,
+            ended: false,
+            counted: None,
+            expected: Some(expected),
+            intended: false,
+        }
     }
     /// Records that a configuration came into force.
     ///
@@ -183,6 +192,8 @@ pub struct Entry {
     counted: Option<OnEnd>,
     /// While its records are to come; a stream has no hurry.
     pub(crate) expected: Option<Expected>,
+    /// Its intent is in the log already: what follows is the outcome.
+    intended: bool,
 }
 
 /// Told once how an entry has ended.
@@ -233,6 +244,26 @@ impl Entry {
         self.known.plan = Some(plan.facts());
         Intent::new(self.id.unwrap_or(AuditId::from_bytes([0; 16])), plan)
     }
+    /// Puts a statement under this entry. What SQL does no type can tell, so its intent is durable before it runs.
+    ///
+    /// # Errors
+    /// When the log takes nothing: the statement must not run.
+    pub async fn intend_durably(&mut self, plan: Plan<Sql>) -> Result<Intent<Sql>, Problem> {
+        let id = self.id.ok_or_else(no_id)?;
+        self.known.plan = Some(plan.facts());
+        let key = self.who.as_ref().map_or_else(|| self.audit.log.day_key(), |who| Arc::clone(&who.key));
+        let leaf = self.known.intended(self.leaf(Kind::Intent, id, 0));
+        let draft = self.draft(leaf, self.known.personal(None), key);
+        let pending = self.audit.log.append(vec![draft]);
+        // Queued: an end that comes before it is durable still follows it.
+        self.intended = true;
+        if let Err(error) = pending.await {
+            // It is not there, so nothing refers to it.
+            self.intended = false;
+            return Err(error.problem());
+        }
+        Ok(Intent::new(id, plan))
+    }
     /// Whose entry it is, as the log names them.
     pub(crate) fn owner(&self) -> Option<SubjectRef> {
         self.who.as_ref().map(|who| who.key.id())
@@ -258,6 +289,12 @@ impl Entry {
         self.does("whoami");
         self.own_answer(face(verified, delegation))
     }
+    /// An answer out of what is configured and what is public; it needs no plan.
+    #[must_use]
+    pub fn tells(&mut self, action: &'static str, body: Vec<u8>) -> Unreleased<Body> {
+        self.does(action);
+        self.own_answer(body)
+    }
 
     /// Ends the entry. The record is durable before there is an answer; if it cannot be, the answer is that (law 7). A long answer
     /// takes the entry along, and ends it when it ends itself.
@@ -273,8 +310,9 @@ impl Entry {
 
     async fn record(mut self, outcome: Outcome) -> Result<Released, Problem> {
         let Some(id) = self.id else {
-            return self.refuse(Problem::new(Reason::Internal, "the audit entry has no id, so nothing is answered"));
+            return self.refuse(no_id());
         };
+        let (kind, n) = self.last();
         let key = match (&self.who, &self.known.established) {
             (Some(who), _) => Arc::clone(&who.key),
             // Under the subject's own key, so that an erasure reaches this record too.
@@ -300,16 +338,17 @@ impl Entry {
                 let body = match content {
                     Content::Whole(body) => body,
                     Content::Long(long) => {
+                        // Only structured reads stream, and those have no intent of their own.
                         let stream = ReleasedStream::begin(self, id, key, long, database).await?;
                         return Ok(Released::Stream(Box::new(stream)));
                     }
                 };
                 let database = database.as_ref();
-                let leaf = self.known.released(self.leaf(Kind::Whole, id, 0), rows, database, &body);
+                let leaf = self.known.released(self.leaf(kind, id, n), rows, database, &body);
                 (leaf, self.known.personal(database), Ok(body))
             }
             Outcome::Refused(problem) => {
-                let leaf = self.known.refused(self.leaf(Kind::Whole, id, 0), &problem);
+                let leaf = self.known.refused(self.leaf(kind, id, n), &problem);
                 (leaf, self.known.personal(None), Err(problem))
             }
         };
@@ -352,6 +391,10 @@ impl Entry {
         Answer::new(Opened { audit_id: None, request_id: self.known.facts.request_id.clone(), result: Err(problem) })
     }
 
+    /// The kind and number of the record that ends the entry.
+    const fn last(&self) -> (Kind, u32) {
+        if self.intended { (Kind::Outcome, 1) } else { (Kind::Whole, 0) }
+    }
     pub(crate) fn leaf(&self, kind: Kind, id: AuditId, n: u32) -> Leaf {
         Leaf::new(kind, id, n, self.audit.clock.now_ms())
     }
@@ -359,6 +402,10 @@ impl Entry {
         leaf.who = self.who.as_ref().map(|who| who.at);
         Draft::with_personal(leaf, key, personal)
     }
+}
+
+fn no_id() -> Problem {
+    Problem::new(Reason::Internal, "the audit entry has no id, so nothing is answered")
 }
 
 impl Drop for Entry {
@@ -371,8 +418,9 @@ impl Drop for Entry {
             self.known.established = None;
         }
         let key = self.who.as_ref().map_or_else(|| self.audit.log.day_key(), |who| Arc::clone(&who.key));
-        let draft =
-            self.draft(self.known.refused(self.leaf(Kind::Whole, id, 0), &problem), self.known.personal(None), key);
+        let (kind, n) = self.last();
+        let leaf = self.known.refused(self.leaf(kind, id, n), &problem);
+        let draft = self.draft(leaf, self.known.personal(None), key);
         self.audit.log.submit(vec![draft]);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use asuser_core::{AuditId, DatabaseIdentity, Records, Totals};
-use asuser_query::{Listing, Plan, Read};
+use asuser_core::{AuditId, DatabaseIdentity, Records, SEGMENT_BYTES_MAX, Totals};
+use asuser_query::{Listing, Plan, Read, Sql};
 
 use crate::Rest;
 
@@ -52,6 +52,21 @@ pub struct RecordsFace {
     pub opening: fn(&Plan<Read>) -> Vec<u8>,
     /// After the last one.
     pub closing: fn(&Plan<Read>, &Totals) -> Vec<u8>,
+}
+
+/// What SQL gave, with the plan that asked for it, not rendered yet.
+pub struct SqlResult {
+    plan: Plan<Sql>,
+    records: Records,
+}
+
+/// How a face writes what SQL gave. Plain functions, as in [`RecordsFace`].
+#[derive(Debug, Clone, Copy)]
+pub struct SqlFace {
+    /// Before the first record.
+    pub opening: fn(&Plan<Sql>) -> Vec<u8>,
+    /// After the last one.
+    pub closing: fn(&Plan<Sql>, &Totals) -> Vec<u8>,
 }
 
 /// A rendered body.
@@ -111,6 +126,35 @@ impl Intent<Read> {
     }
 }
 
+impl Intent<Sql> {
+    /// What the database gave, and who it says has asked.
+    #[must_use]
+    pub fn complete(self, records: Records, database: DatabaseIdentity) -> Unreleased<SqlResult> {
+        let rows = records.rows;
+        let payload = SqlResult { plan: self.plan, records };
+        Unreleased { entry: self.entry, rows, database: Some(database), payload }
+    }
+}
+
+impl Unreleased<SqlResult> {
+    /// Whether it is longer than one segment.
+    #[must_use]
+    pub const fn is_long(&self) -> bool {
+        self.payload.records.json.len() > SEGMENT_BYTES_MAX
+    }
+    /// Renders the body.
+    #[must_use]
+    pub fn render(self, face: SqlFace) -> Unreleased<Body> {
+        let SqlResult { plan, records } = self.payload;
+        let mut body = (face.opening)(&plan);
+        body.extend_from_slice(&records.json);
+        let totals = Totals { rows: records.rows, more: records.more, count: records.count };
+        body.extend_from_slice(&(face.closing)(&plan, &totals));
+        let payload = Body(Content::Whole(body));
+        Unreleased { entry: self.entry, rows: self.rows, database: self.database, payload }
+    }
+}
+
 impl Unreleased<ReadResult> {
     /// Whether no record came back: for [`asuser_core::Reason::NoSuchRecord`].
     #[must_use]
@@ -160,6 +204,15 @@ impl Intent<Listing> {
 }
 
 impl Unreleased<Body> {
+    /// Puts a protocol's frame around a whole body, before it is recorded: what is recorded is what leaves.
+    #[must_use]
+    pub fn wrap(mut self, frame: &str, wrap: fn(&str, Vec<u8>) -> Vec<u8>) -> Self {
+        if let Content::Whole(body) = &mut self.payload.0 {
+            *body = wrap(frame, std::mem::take(body));
+        }
+        self
+    }
+
     pub(crate) fn of_identity(entry: AuditId, body: Vec<u8>) -> Self {
         let payload = Body(Content::Whole(body));
         Self { entry, rows: 0, database: None, payload }
@@ -170,6 +223,13 @@ impl fmt::Debug for ReadResult {
     /// Without the records.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadResult").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SqlResult {
+    /// Without the records.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlResult").field("plan", &self.plan).finish_non_exhaustive()
     }
 }
 

@@ -14,6 +14,6 @@ mod stream;
 pub use answer::{Answer, Opened, Released};
 pub use asuser_audit_log::{Health, HealthState, LogError, Metrics};
 pub use entry::{Audit, Entry, Outcome, RequestFacts, VersionDigests};
-pub use intent::{Body, Intent, ReadResult, RecordsFace, Unreleased};
+pub use intent::{Body, Intent, ReadResult, RecordsFace, SqlFace, SqlResult, Unreleased};
 pub use receipt::ReceiptFor;
 pub use stream::{ReleasedStream, Rest};

@@ -6,7 +6,7 @@ use asuser_audit_log::{Field, Kind, Leaf, LeafActor, MaskedColumn, Personal};
 use asuser_core::{
     Actor, ColumnAccess, ColumnIx, Condition, DatabaseIdentity, Digest, Filter, PrincipalKey, Problem, ReadSpec,
 };
-use asuser_query::{Listing, Plan, Read};
+use asuser_query::{Listing, Plan, Read, Sql};
 use sha2::Digest as _;
 
 use crate::entry::{RequestFacts, VersionDigests};
@@ -33,6 +33,12 @@ impl Recorded for Plan<Read> {
     }
 }
 
+impl Recorded for Plan<Sql> {
+    fn facts(&self) -> PlanFacts {
+        PlanFacts::of_sql(self)
+    }
+}
+
 impl Recorded for Plan<Listing> {
     fn facts(&self) -> PlanFacts {
         PlanFacts { statement: Some(self.fingerprint()), ..PlanFacts::default() }
@@ -40,6 +46,39 @@ impl Recorded for Plan<Listing> {
 }
 
 impl PlanFacts {
+    /// Columns are `table.column` here, since a statement may name several tables. A column that is used may be shown, too.
+    fn of_sql(plan: &Plan<Sql>) -> Self {
+        let spec = plan.spec();
+        let mut facts = Self { statement: Some(plan.fingerprint()), ..Self::default() };
+        facts.columns = spec.output.clone();
+        for (at, relation) in spec.relations.iter().enumerate() {
+            let table = relation.table.name.as_str();
+            if !facts.tables.iter().any(|known| known == table) {
+                facts.tables.push(table.to_owned());
+            }
+            let mut touched: Vec<ColumnIx> = spec
+                .statement
+                .columns_used(at)
+                .iter()
+                .filter_map(|seen| relation.columns.get(*seen).copied())
+                .collect();
+            if let Some(condition) = &relation.condition {
+                tested(condition, &mut touched);
+            }
+            for ix in once_each(touched) {
+                let Some(column) = relation.table.column(ix) else { continue };
+                let name = format!("{table}.{}", column.name);
+                if let Some(ColumnAccess::Masked { kind, unmask }) = relation.access.get(usize::from(ix.0))
+                    && *unmask != Filter::True
+                {
+                    facts.masks.push(MaskedColumn { column: name.clone(), mask: kind.as_str().to_owned() });
+                }
+                facts.used.push(name);
+            }
+        }
+        facts
+    }
+
     fn of_read(plan: &Plan<Read>) -> Self {
         let spec = plan.spec();
         let name = |ix: &ColumnIx| spec.table.column(*ix).map(|column| column.name.to_string());
@@ -139,8 +178,9 @@ impl Known {
     }
     /// The leaf of a request that was refused, or failed after it was sealed.
     pub(crate) fn refused(&self, leaf: Leaf, problem: &Problem) -> Leaf {
+        let alone = leaf.kind != Kind::Outcome;
         Leaf {
-            kind: if self.plan.is_some() { Kind::Whole } else { Kind::Refused },
+            kind: if alone && self.plan.is_none() { Kind::Refused } else { leaf.kind },
             reason: Some(problem.reason.code().to_owned()),
             status: Some(problem.reason.status()),
             ..self.common(leaf, self.plan.as_ref())

@@ -122,6 +122,7 @@ fn table() -> Arc<Table> {
         kind: TableKind::Table,
         columns: vec![column],
         primary_key: vec![ColumnIx(0)],
+        reads: Default::default(),
     })
 }
 
@@ -160,6 +161,7 @@ impl Scene {
         let catalog = Arc::new(Catalog {
             service: name.clone(),
             database: DatabaseKind::Sqlite,
+            home_schema: None,
             version: Digest([1; 32]),
             tables,
         });

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use asuser_core::{
     Catalog, Column, ColumnIx, ColumnKind, ColumnName, DatabaseKind, Digest, ServiceName, Table, TableKind, TableName,
+    Underlying,
 };
 use asuser_postgres::{Client, Row};
 use serde::Deserialize;
@@ -69,9 +70,11 @@ pub(crate) async fn read(
     }
     let graph = Graph::of(&edges)?;
     let mut warnings = missing(schemas, &found.schemas);
+    let names: HashMap<u32, TableName> =
+        found.tables.iter().map(|listed| (listed.oid, listed.table_name(schemas))).collect();
     let mut tables = BTreeMap::new();
     for listed in &found.tables {
-        match table(listed, schemas, &found.types, &graph.reach(listed.oid))? {
+        match table(listed, schemas, &found.types, &graph.reach(listed.oid), &names)? {
             Ok(table) => {
                 tables.insert(table.table.name.clone(), Arc::new(table));
             }
@@ -81,6 +84,7 @@ pub(crate) async fn read(
     let catalog = Catalog {
         service: service.clone(),
         database: DatabaseKind::Postgres,
+        home_schema: schemas.first().cloned(),
         version: digest(service, &tables),
         tables: tables.iter().map(|(name, table)| (name.clone(), Arc::clone(&table.table))).collect(),
     };
@@ -176,6 +180,12 @@ impl Listed {
         Ok(Self { oid, schema, name, kind, computed, primary_key, columns })
     }
 
+    /// Its bare name in the first schema, `schema.table` in others.
+    fn table_name(&self, schemas: &[String]) -> TableName {
+        let is_first = schemas.first() == Some(&self.schema);
+        TableName::new(if is_first { self.name.clone() } else { format!("{}.{}", self.schema, self.name) })
+    }
+
     fn shown(&self) -> String {
         format!("`{}.{}`", self.schema, self.name)
     }
@@ -186,12 +196,26 @@ fn missing(schemas: &[String], found: &HashSet<String>) -> Vec<String> {
     missing.map(|schema| format!("there is no schema `{schema}`")).collect()
 }
 
+/// What stands behind a view. A relation of another schema has no name here: `#` and its number are no table's.
+fn reads(listed: &Listed, reach: &Reach, names: &HashMap<u32, TableName>) -> Underlying {
+    if listed.kind != "v" {
+        // What a materialized view holds it holds itself.
+        return Underlying::Itself;
+    }
+    if reach.opaque {
+        return Underlying::Unknown;
+    }
+    let name = |oid: &u32| names.get(oid).cloned().unwrap_or_else(|| TableName::new(format!("#{oid}")));
+    Underlying::Tables(reach.relations.iter().filter(|oid| **oid != listed.oid).map(name).collect())
+}
+
 /// A table as it is listed, or why it is not.
 fn table(
     listed: &Listed,
     schemas: &[String],
     types: &HashMap<u32, BaseType>,
     reach: &Reach,
+    names: &HashMap<u32, TableName>,
 ) -> Result<Result<PgTable, String>, PostgresError> {
     let is_first = schemas.first() == Some(&listed.schema);
     if listed.name.contains('.') || (!is_first && listed.schema.contains('.')) {
@@ -213,12 +237,12 @@ fn table(
         columns.push(column);
         details.push(detail);
     }
-    let name = if is_first { listed.name.clone() } else { format!("{}.{}", listed.schema, listed.name) };
     let table = Table {
-        name: TableName::new(name),
+        name: listed.table_name(schemas),
         kind: if matches!(listed.kind.as_str(), "v" | "m") { TableKind::View } else { TableKind::Table },
         columns,
         primary_key: primary_key(listed),
+        reads: reads(listed, reach, names),
     };
     Ok(Ok(PgTable {
         table: Arc::new(table),

@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use asuser_audit::{Intent, ReadResult, Unreleased};
+use asuser_audit::{Intent, ReadResult, SqlResult, Unreleased};
 use asuser_connector::{Connector, ConnectorError, Running};
-use asuser_core::{AuditId, Catalog, DatabaseIdentity, PrincipalData, Reach, ReadSpec, Table};
+use asuser_core::{Actor, AuditId, Catalog, DatabaseIdentity, PrincipalData, Reach, ReadSpec, Table};
 use asuser_credential::LIFETIME_S_MAX;
 use asuser_credential::claims::Place;
 use asuser_identity::Verified;
 use asuser_postgres::{Credentials, PgError};
-use asuser_query::{Plan, Read};
+use asuser_query::{Read, Sql};
 use tokio::time::timeout_at;
 
 use crate::PostgresError;
@@ -23,7 +23,7 @@ use crate::pool::{Lease, Owner, Pool};
 use crate::print::{Statement, statement};
 use crate::rows::{RowOptions, Shape, Writer};
 use crate::session::Session;
-use crate::transaction::{self, Begun, Failure, Identity};
+use crate::transaction::{self, Begun, Failure, Identity, Source};
 use crate::types::PgTable;
 
 /// A frame may be a little longer than the largest answer: what JSON leaves out of it.
@@ -37,8 +37,8 @@ const APP_NAME_BYTES_MAX: usize = 63;
 /// A PostgreSQL database as a service.
 #[derive(Debug)]
 pub struct PostgresConnector {
-    options: PostgresOptions,
-    pool: Pool,
+    pub(crate) options: PostgresOptions,
+    pub(crate) pool: Pool,
     keeper: Keeper,
     known: RwLock<Option<Arc<Known>>>,
     claims: ClaimsCache,
@@ -46,20 +46,22 @@ pub struct PostgresConnector {
     looked: Mutex<Option<Instant>>,
 }
 
-/// One read, and when it must be done.
-struct Asked<'a> {
-    entry: AuditId,
-    plan: &'a Plan<Read>,
-    role: &'a str,
-    deadline: Instant,
+/// One transaction: who asks, and what it may take.
+pub(crate) struct Asked<'a> {
+    pub(crate) entry: AuditId,
+    pub(crate) verified: &'a Arc<Verified>,
+    pub(crate) actor: Option<&'a Actor>,
+    pub(crate) role: &'a str,
+    pub(crate) deadline: Instant,
+    pub(crate) time_ms_max: u64,
+    pub(crate) bytes_max: usize,
+    /// It is somebody's own SQL, whose connection nobody else has.
+    pub(crate) is_sql: bool,
 }
 
 impl Asked<'_> {
-    const fn spec(&self) -> &ReadSpec {
-        self.plan.spec()
-    }
     fn principal(&self) -> &PrincipalData {
-        self.plan.decision().verified().data()
+        self.verified.data()
     }
 }
 
@@ -120,22 +122,28 @@ impl PostgresConnector {
 
     /// Runs a read. Dropping the future, or the rest of a long result, cancels it, and its connection serves nobody else.
     async fn run(&self, intent: &Intent<Read>) -> Result<(Got, DatabaseIdentity), PostgresError> {
-        let plan = intent.plan();
-        let principal = plan.decision().verified().data();
-        let role = self.options.role_of(principal)?;
-        let time_ms_max = plan.spec().time_ms_max;
-        let deadline = Instant::now() + Duration::from_millis(time_ms_max);
-        let asked = Asked { entry: intent.entry(), plan, role, deadline };
-        let answered = timeout_at(deadline.into(), self.with_catalog(&asked)).await;
+        let (decision, spec) = (intent.plan().decision(), intent.plan().spec());
+        let time_ms_max = spec.time_ms_max;
+        let asked = Asked {
+            entry: intent.entry(),
+            verified: decision.verified(),
+            actor: decision.delegation().actor(),
+            role: self.options.role_of(decision.verified().data())?,
+            deadline: Instant::now() + Duration::from_millis(time_ms_max),
+            time_ms_max,
+            bytes_max: spec.bytes_max,
+            is_sql: false,
+        };
+        let answered = timeout_at(asked.deadline.into(), self.with_catalog(&asked, spec)).await;
         answered.unwrap_or(Err(PostgresError::Timeout { time_ms_max }))
     }
 
     /// A table that changed is looked at anew; the plan still holds if its own part of the catalogue is the same.
-    async fn with_catalog(&self, asked: &Asked<'_>) -> Result<(Got, DatabaseIdentity), PostgresError> {
-        match self.attempt(asked).await {
+    async fn with_catalog(&self, asked: &Asked<'_>, spec: &ReadSpec) -> Result<(Got, DatabaseIdentity), PostgresError> {
+        match self.attempt(asked, spec).await {
             Err(PostgresError::SchemaChanged) if self.may_look_again() => {
                 self.refresh().await?;
-                self.attempt(asked).await
+                self.attempt(asked, spec).await
             }
             other => other,
         }
@@ -151,17 +159,14 @@ impl PostgresConnector {
         may
     }
 
-    async fn attempt(&self, asked: &Asked<'_>) -> Result<(Got, DatabaseIdentity), PostgresError> {
+    async fn attempt(&self, asked: &Asked<'_>, spec: &ReadSpec) -> Result<(Got, DatabaseIdentity), PostgresError> {
         let known = self.known()?;
-        let table = Self::table(&known, &asked.spec().table.0)?;
-        let role = self.keeper.role(asked.role, &self.options, &known).await?;
-        if let Some(why) = &role.refusal {
-            return Err(PostgresError::Role(why.clone()));
-        }
+        let table = Self::table(&known, &spec.table.0)?;
+        let role = self.role(asked, &known).await?;
         self.check_trust(&table)?;
-        let statement = statement(asked.spec(), &table)?;
+        let statement = statement(spec, &table)?;
         let options = RowOptions { bigint_as_text: self.options.bigint_as_text };
-        let shape = Arc::new(Shape::of(asked.spec(), &statement, options));
+        let shape = Arc::new(Shape::of(spec, &statement, options));
         let (lease, used_before) = self.lease(asked).await?;
         let got = match self.transact(asked, &role, lease, &statement, &shape, &table).await {
             Err(Failure::Lost(_)) if used_before => {
@@ -177,7 +182,7 @@ impl PostgresConnector {
             Ok(got) => Ok(got),
         };
         // The role's own statement_timeout may be the shorter one.
-        let time_ms_max = asked.spec().time_ms_max.min(role.facts.timeout_ms.unwrap_or(u64::MAX));
+        let time_ms_max = asked.time_ms_max.min(role.facts.timeout_ms.unwrap_or(u64::MAX));
         got.map_err(|error| error.with_limit(time_ms_max))
     }
 
@@ -190,8 +195,7 @@ impl PostgresConnector {
         shape: &Arc<Shape>,
         table: &PgTable,
     ) -> Result<(Got, DatabaseIdentity), Failure> {
-        let spec = asked.spec();
-        let begun = self.begin(asked, role, &mut lease, statement, table).await?;
+        let begun = self.begin(asked, role, &mut lease, statement, Source::of(table)).await?;
         let identity = DatabaseIdentity { mode: self.options.run_as.as_str(), user: Some(begun.user) };
         let mut writer = Writer::new(Arc::clone(shape));
         let session = lease.session().ok_or_else(no_session)?;
@@ -206,7 +210,7 @@ impl PostgresConnector {
             return Ok((Got::Whole(records), identity));
         };
         first.count = begun.count;
-        let (outlet, remainder) = channel(asked.deadline, spec.time_ms_max);
+        let (outlet, remainder) = channel(asked.deadline, asked.time_ms_max);
         let role = asked.role.to_owned();
         tokio::spawn(async move {
             let mut lease = lease;
@@ -226,17 +230,16 @@ impl PostgresConnector {
         Ok((Got::Long(first, remainder), identity))
     }
 
-    async fn begin(
+    pub(crate) async fn begin(
         &self,
         asked: &Asked<'_>,
         role: &Role,
         lease: &mut Lease,
         statement: &Statement,
-        table: &PgTable,
+        source: Source<'_>,
     ) -> Result<Begun, Failure> {
         let options = &self.options;
-        let actor = asked.plan.decision().delegation().actor();
-        let claims = self.claims.of(asked.plan.decision().verified(), actor, asked.role);
+        let claims = self.claims.of(asked.verified, asked.actor, asked.role);
         let app_name = app_name(asked.entry, asked.principal(), options.login_in_app_name);
         let left_ms = asked.deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
         let own_ms = role.facts.timeout_ms.map_or(u128::MAX, u128::from);
@@ -264,10 +267,10 @@ impl PostgresConnector {
             settings: &role.facts.settings,
             signed: signed.as_deref(),
         };
-        session.client.limit_frames(asked.spec().bytes_max.saturating_add(FRAME_SLACK));
+        session.client.limit_frames(asked.bytes_max.saturating_add(FRAME_SLACK));
         lease.busy = true;
         let session = lease.session().ok_or_else(no_session)?;
-        let begun = transaction::begin(session, &identity, statement, table).await;
+        let begun = transaction::begin(session, &identity, statement, source).await;
         match &begun {
             Ok(_) => {}
             Err(Failure::Lost(_)) => lease.busy = false,
@@ -276,11 +279,13 @@ impl PostgresConnector {
         begun
     }
 
-    async fn lease(&self, asked: &Asked<'_>) -> Result<(Lease, bool), PostgresError> {
+    pub(crate) async fn lease(&self, asked: &Asked<'_>) -> Result<(Lease, bool), PostgresError> {
         let options = &self.options;
         let key = &asked.principal().key;
-        let person = Owner::Person(Arc::new((key.issuer.to_string(), key.subject.to_string(), asked.role.to_owned())));
+        let who = Arc::new((key.issuer.to_string(), key.subject.to_string(), asked.role.to_owned()));
+        let person = Owner::Person(Arc::clone(&who));
         let owner = match options.run_as {
+            _ if asked.is_sql => Owner::Sql(who),
             RunAs::Role => Owner::Shared,
             RunAs::Certificate(_) => person.clone(),
         };
@@ -323,15 +328,27 @@ impl PostgresConnector {
         if matches!(options.run_as, RunAs::Role) {
             session.warm().await?;
         }
+        if asked.is_some_and(|asked| asked.is_sql) {
+            session.for_sql();
+        }
         Ok(session)
     }
 
-    fn known(&self) -> Result<Arc<Known>, PostgresError> {
+    /// The person's role, if it may be used.
+    pub(crate) async fn role(&self, asked: &Asked<'_>, known: &Known) -> Result<Arc<Role>, PostgresError> {
+        let role = self.keeper.role(asked.role, &self.options, known).await?;
+        match &role.refusal {
+            Some(why) => Err(PostgresError::Role(why.clone())),
+            None => Ok(role),
+        }
+    }
+
+    pub(crate) fn known(&self) -> Result<Arc<Known>, PostgresError> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(PostgresError::NotReady)
     }
 
     /// The plan's table as PostgreSQL knows it; refused where the table is not the one in the catalogue.
-    fn table(known: &Known, planned: &Arc<Table>) -> Result<Arc<PgTable>, PostgresError> {
+    pub(crate) fn table(known: &Known, planned: &Arc<Table>) -> Result<Arc<PgTable>, PostgresError> {
         match known.tables.get(&planned.name) {
             Some(found) if Arc::ptr_eq(&found.table, planned) || found.table == *planned => Ok(Arc::clone(found)),
             _ => Err(PostgresError::SchemaChanged),
@@ -339,7 +356,7 @@ impl PostgresConnector {
     }
 
     /// Under a role that several people share, claims say who asks, and a function could say otherwise (SPEC C).
-    fn check_trust(&self, table: &PgTable) -> Result<(), PostgresError> {
+    pub(crate) fn check_trust(&self, table: &PgTable) -> Result<(), PostgresError> {
         let options = &self.options;
         if !options.role.is_shared() || (table.signed && options.claims_key.is_some()) {
             return Ok(());
@@ -367,7 +384,7 @@ async fn stream(lease: &mut Lease, writer: &mut Writer, outlet: &Outlet, role: &
 }
 
 /// After an error of the server nothing runs there, and there is nothing to cancel; the connection is closed in any case.
-fn settled<T>(result: Result<T, PostgresError>, lease: &mut Lease) -> Result<T, PostgresError> {
+pub(crate) fn settled<T>(result: Result<T, PostgresError>, lease: &mut Lease) -> Result<T, PostgresError> {
     if let Err(error) = &result {
         lease.busy = is_running(error);
     }
@@ -378,7 +395,7 @@ const fn is_running(error: &PostgresError) -> bool {
     matches!(error, PostgresError::AnswerTooLarge { .. } | PostgresError::Internal(_) | PostgresError::SchemaChanged)
 }
 
-fn no_session() -> PostgresError {
+pub(crate) fn no_session() -> PostgresError {
     PostgresError::Internal("a lease without a connection".to_owned())
 }
 
@@ -421,6 +438,13 @@ impl Connector for PostgresConnector {
             })
         })
     }
+
+    fn sql(&self, intent: Intent<Sql>) -> Running<'_, Unreleased<SqlResult>> {
+        Box::pin(async move {
+            let (records, identity) = self.run_sql(&intent).await?;
+            Ok(intent.complete(records, identity))
+        })
+    }
 }
 
 impl From<PostgresError> for ConnectorError {
@@ -441,6 +465,10 @@ impl From<PostgresError> for ConnectorError {
             PostgresError::AnswerTooLarge { bytes_max } => Self::AnswerTooLarge { bytes_max },
             PostgresError::TooComplex(what) => Self::TooComplex(what.to_owned()),
             PostgresError::BadValue(what) => Self::BadValue(what),
+            PostgresError::Statement(words) => Self::Statement(words),
+            PostgresError::Failed(words) => Self::Failed(words.to_owned()),
+            PostgresError::TooCostly { cost, cost_max } => Self::TooCostly { cost, cost_max },
+            PostgresError::SharedRole(role) => Self::SharedRole(role),
             PostgresError::Cancelled
             | PostgresError::Plan(_)
             | PostgresError::Refused(_)

@@ -65,6 +65,23 @@ pub enum PostgresError {
     /// The plan asks for what this connector does not print. Never printed approximately.
     #[error("the plan cannot be printed for PostgreSQL: {0}")]
     Plan(String),
+    /// The server does not take somebody's own SQL as it stands. The words are about the statement's own names.
+    #[error("the server does not take the statement: {0}")]
+    Statement(String),
+    /// Somebody's own SQL failed on a value.
+    #[error("the statement failed: {0}")]
+    Failed(&'static str),
+    /// Somebody's own SQL is expected to cost more than is allowed.
+    #[error("the statement is expected to cost {cost}, more than {cost_max}")]
+    TooCostly {
+        /// In the planner's units.
+        cost: u64,
+        /// The limit.
+        cost_max: u64,
+    },
+    /// Somebody's own SQL on a connection whose login other people have too.
+    #[error("the role `{0}` is shared, and its sessions could see each other")]
+    SharedRole(String),
     /// The server refused or failed the statement.
     #[error("the server refused the statement: {0}")]
     Refused(String),

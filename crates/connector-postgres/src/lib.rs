@@ -15,6 +15,7 @@ mod print;
 mod roles;
 mod rows;
 mod session;
+mod sql;
 mod transaction;
 mod types;
 

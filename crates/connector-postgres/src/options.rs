@@ -69,6 +69,8 @@ pub struct PostgresOptions {
     pub claims_key: Option<ClaimsKey>,
     /// The login stands in `application_name`, besides the audit id.
     pub login_in_app_name: bool,
+    /// Submitted SQL that the planner expects to cost more is refused; `None`: it is not asked.
+    pub sql_cost_max: Option<u64>,
     /// At most this long for reading the catalogue, in milliseconds.
     pub catalog_time_ms_max: u64,
     /// The time.
@@ -98,6 +100,7 @@ impl PostgresOptions {
             trusted_functions: BTreeSet::new(),
             claims_key: None,
             login_in_app_name: true,
+            sql_cost_max: Some(10_000_000),
             catalog_time_ms_max: 10_000,
             clock: Arc::new(SystemClock),
         }

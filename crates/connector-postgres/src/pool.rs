@@ -26,6 +26,8 @@ pub(crate) enum Owner {
     Shared,
     /// One person's own login: issuer, subject, role.
     Person(Arc<(String, String, String)>),
+    /// One person's own SQL, whatever the login: issuer, subject, role.
+    Sql(Arc<(String, String, String)>),
 }
 
 #[derive(Debug)]

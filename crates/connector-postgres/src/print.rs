@@ -5,15 +5,17 @@
 mod condition;
 mod filter;
 mod literal;
+mod sql;
 #[cfg(test)]
 mod tests;
 
 use std::fmt::Write as _;
 
 use asuser_core::{
-    Column, ColumnAccess, ColumnIx, ColumnKind, Filter, FilterOp, FilterTest, MaskKind, Operand, ReadSpec,
+    Column, ColumnAccess, ColumnIx, ColumnKind, Condition, Filter, FilterOp, FilterTest, MaskKind, Operand, ReadSpec,
 };
 
+pub(crate) use self::sql::sql_statement;
 use crate::PostgresError;
 use crate::types::{Form, PgColumn, PgTable};
 
@@ -51,23 +53,9 @@ pub(crate) fn statement(spec: &ReadSpec, table: &PgTable) -> Result<Statement, P
     if spec.output.is_empty() || spec.limit == 0 {
         return Err(plan("it gives no columns or no records"));
     }
-    let mut printer = Printer::new(spec, table)?;
+    let mut printer = Printer::new(&spec.access, table, Vec::new())?;
     // The condition first: what it binds is what the count binds.
-    let mut rows = String::with_capacity(256);
-    rows.push_str(" FROM ");
-    quote(&mut rows, &table.schema);
-    rows.push('.');
-    quote(&mut rows, &table.relation);
-    rows.push_str(" AS t WHERE ");
-    printer.filter(&mut rows, &spec.row_filter, 0)?;
-    if let Some(condition) = &spec.condition {
-        if table.computed && spec.row_filter != Filter::True {
-            rows = printer.fenced(&rows)?;
-        } else {
-            rows.push_str(" AND ");
-        }
-        printer.condition(&mut rows, condition, 0)?;
-    }
+    let rows = printer.rows(&spec.row_filter, spec.condition.as_ref())?;
     let count = spec.count.then(|| format!("SELECT pg_catalog.count(*){rows}"));
     let count_values = printer.values.len();
 
@@ -125,12 +113,33 @@ struct Known<'a> {
 }
 
 impl<'a> Printer<'a> {
-    fn new(spec: &'a ReadSpec, table: &'a PgTable) -> Result<Self, PostgresError> {
+    /// Values go on after those that are bound already.
+    fn new(access: &'a [ColumnAccess], table: &'a PgTable, values: Vec<String>) -> Result<Self, PostgresError> {
         let width = table.columns.len();
-        if spec.access.len() != width || table.table.columns.len() != width {
+        if access.len() != width || table.table.columns.len() != width {
             return Err(plan("it does not say of each column how it reads"));
         }
-        Ok(Self { table, access: &spec.access, values: Vec::new(), masked: vec![None; width] })
+        Ok(Self { table, access, values, masked: vec![None; width] })
+    }
+
+    /// `FROM … WHERE …`: the rows that exist for the caller, and of them those that the condition means.
+    fn rows(&mut self, row_filter: &Filter, condition: Option<&Condition<ColumnIx>>) -> Result<String, PostgresError> {
+        let mut rows = String::with_capacity(256);
+        rows.push_str(" FROM ");
+        quote(&mut rows, &self.table.schema);
+        rows.push('.');
+        quote(&mut rows, &self.table.relation);
+        rows.push_str(" AS t WHERE ");
+        self.filter(&mut rows, row_filter, 0)?;
+        if let Some(condition) = condition {
+            if self.table.computed && *row_filter != Filter::True {
+                rows = self.fenced(&rows)?;
+            } else {
+                rows.push_str(" AND ");
+            }
+            self.condition(&mut rows, condition, 0)?;
+        }
+        Ok(rows)
     }
 
     fn column(&self, ix: ColumnIx) -> Result<Known<'a>, PostgresError> {

@@ -64,6 +64,14 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// One column, whose values are whole records as the server wrote them.
+    pub(crate) fn of_records(limit: u64, bytes_max: usize) -> Self {
+        let column = Column { key: Vec::new(), form: Form::Json, binary: false, as_text: false };
+        Self { columns: vec![column], as_list: true, limit, bytes_max }
+    }
+}
+
 fn key(at: usize, name: &str) -> Vec<u8> {
     let before = if at == 0 { '{' } else { ',' };
     format!("{before}{}:", serde_json::Value::from(name)).into_bytes()

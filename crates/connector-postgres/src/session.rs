@@ -25,6 +25,10 @@ pub(crate) struct Session {
     pub(crate) backend_start_us: i64,
     /// What was queued last ends with the statements that clear the session.
     pub(crate) clears: bool,
+    /// It serves one person's own SQL.
+    pub(crate) is_sql: bool,
+    /// After each transaction everything that a session can hold is discarded.
+    pub(crate) discards: bool,
     statements: Statements,
 }
 
@@ -67,7 +71,24 @@ impl Session {
         let mut client = Client::connect(target, credentials).await?;
         let backend_start_us = if signs { backend_start(&mut client).await? } else { 0 };
         let statements = Statements { prepare, hasher: RandomState::default(), known: HashMap::new(), clock: 0 };
-        Ok(Self { client, role: String::new(), ends, backend_start_us, clears: false, statements })
+        Ok(Self {
+            client,
+            role: String::new(),
+            ends,
+            backend_start_us,
+            clears: false,
+            is_sql: false,
+            discards: false,
+            statements,
+        })
+    }
+
+    /// From now on it serves somebody's own SQL: nothing is kept, prepared statements neither.
+    pub(crate) fn for_sql(&mut self) {
+        self.is_sql = true;
+        // Behind a pooler the next message may go to another session of the server.
+        self.discards = self.statements.prepare;
+        self.statements.prepare = false;
     }
 
     /// Has the server find out which roles the login may take. It does so once per connection, and with ten thousand of them it takes

@@ -96,6 +96,28 @@ impl IdentityText {
 const CLEARS: [&str; 5] =
     ["RESET ALL", "RESET ROLE", "CLOSE ALL", "UNLISTEN *", "SELECT pg_catalog.pg_advisory_unlock_all()"];
 
+/// What a transaction reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    /// Its schema must be open to the role; one of the server's own always is.
+    pub(crate) schema: &'a str,
+    /// The one relation that plain columns come from, where there is one.
+    pub(crate) oid: u32,
+    /// Reading it runs what may outlive the transaction.
+    pub(crate) leaves_state: bool,
+    /// Somebody wrote the statement: what the server says of it is about their own words.
+    pub(crate) is_sql: bool,
+    /// The server is asked first what the statement is expected to cost: at most this.
+    pub(crate) cost_max: Option<u64>,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn of(table: &'a PgTable) -> Self {
+        let (oid, leaves_state) = (table.oid, table.leaves_state);
+        Self { schema: &table.schema, oid, leaves_state, is_sql: false, cost_max: None }
+    }
+}
+
 /// Where in the pipeline something went wrong.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -126,6 +148,9 @@ enum Stage {
     /// Until the server has taken text and values.
     Bind,
     Run,
+    /// The same of somebody's own SQL.
+    BindSql,
+    RunSql,
 }
 
 /// Sends all of the transaction, and reads up to the first row.
@@ -133,9 +158,9 @@ pub(crate) async fn begin(
     session: &mut Session,
     identity: &Identity<'_>,
     statement: &Statement,
-    table: &PgTable,
+    source: Source<'_>,
 ) -> Result<Begun, Failure> {
-    let queued = queue(session, identity, statement, table)?;
+    let mut queued = queue(session, identity, statement, source)?;
     session.role.clear();
     session.role.push_str(identity.role);
     let lost = |error: PgError| match error {
@@ -147,15 +172,24 @@ pub(crate) async fn begin(
     // The first answer tells whether somebody is there.
     completes(session, queued.begin).await.map_err(lost)?;
     let user = identified(session, identity, queued.identity).await?;
+    let bind = if source.is_sql { Stage::BindSql } else { Stage::Bind };
     let at = |stage: Stage| move |error: PgError| failed(stage, error, identity.role);
+    if let Some(explain) = queued.explain {
+        weighed(session, explain, source.cost_max).await.map_err(|error| match error {
+            Weighed::Failed(error) => at(Stage::BindSql)(error),
+            Weighed::Refused(error) => error,
+        })?;
+        queued.read = queue_read(session, identity, statement, source)?;
+        session.client.flush().await.map_err(at(Stage::BindSql))?;
+    }
     let count = match queued.count {
         None => None,
         Some(queued) => Some(counted(session, queued, identity.role).await?),
     };
-    parsed_and_bound(session, queued.read).await.map_err(at(Stage::Bind))?;
-    let description = expect(session, b'T').await.map_err(at(Stage::Bind))?.to_vec();
+    parsed_and_bound(session, queued.read).await.map_err(at(bind))?;
+    let description = expect(session, b'T').await.map_err(at(bind))?.to_vec();
     if !session.is_described(queued.read, &description) {
-        check_description(&description, statement, table)?;
+        check_description(&description, statement, source)?;
         session.described(queued.read, description);
     }
     Ok(Begun { user, count })
@@ -167,25 +201,33 @@ pub(crate) async fn read(
     writer: &mut Writer,
     role: &str,
 ) -> Result<Option<Records>, PostgresError> {
+    let stage = if session.is_sql { Stage::RunSql } else { Stage::Run };
     loop {
         if let Some(full) = writer.take_segment() {
             return Ok(Some(full));
         }
-        match session.client.next().await {
-            Ok(Frame { tag: b'D', body }) => {
-                writer.record(fields(body))?;
-            }
-            Ok(Frame { tag: b'C', .. }) => return Ok(None),
-            Ok(frame) => return Err(unexpected(frame.tag)),
-            Err(PgError::TooLarge(_)) => return Err(PostgresError::AnswerTooLarge { bytes_max: writer.bytes_max() }),
-            Err(error) => return Err(failed(Stage::Run, error, role)),
+        let bytes_max = writer.bytes_max();
+        let at = |error: PgError| match error {
+            PgError::TooLarge(_) => PostgresError::AnswerTooLarge { bytes_max },
+            other => failed(stage, other, role),
+        };
+        // Rows come many at a time: those that are here are read without asking the runtime.
+        if let Some(row) = session.client.next_row().map_err(at)? {
+            writer.record(fields(row))?;
+            continue;
+        }
+        match session.client.next().await.map_err(at)? {
+            Frame { tag: b'D', body } => writer.record(fields(body))?,
+            Frame { tag: b'C', .. } => return Ok(None),
+            frame => return Err(unexpected(frame.tag)),
         }
     }
 }
 
 /// Reads the end: only a transaction that was committed is one. A failed one answers COMMIT by rolling back.
 pub(crate) async fn end(session: &mut Session, role: &str) -> Result<(), PostgresError> {
-    let at = |error: PgError| failed(Stage::Run, error, role);
+    let stage = if session.is_sql { Stage::RunSql } else { Stage::Run };
+    let at = |error: PgError| failed(stage, error, role);
     loop {
         match session.client.next().await.map_err(at)? {
             Frame { tag: b'1' | b'2' | b'3', .. } => {}
@@ -209,6 +251,16 @@ pub(crate) async fn end(session: &mut Session, role: &str) -> Result<(), Postgre
     if expect(session, b'Z').await.map_err(at)? != b"I" {
         return Err(PostgresError::Internal("the connection is not at rest after its transaction".to_owned()));
     }
+    if session.discards {
+        // A message of its own, outside of any transaction: what it ends must not be in one.
+        loop {
+            match session.client.next().await.map_err(at)? {
+                Frame { tag: b'1' | b'2' | b'3' | b'C', .. } => {}
+                Frame { tag: b'Z', body: b"I" } => break,
+                frame => return Err(unexpected(frame.tag)),
+            }
+        }
+    }
     // Whatever the server says after that, such as good-bye, is nothing for the next one.
     if !session.client.is_quiet() {
         session.ends = Instant::now();
@@ -219,6 +271,7 @@ pub(crate) async fn end(session: &mut Session, role: &str) -> Result<(), Postgre
 struct Pipeline {
     begin: Queued,
     identity: Queued,
+    explain: Option<Queued>,
     count: Option<Queued>,
     read: Queued,
 }
@@ -227,7 +280,7 @@ fn queue(
     session: &mut Session,
     identity: &Identity<'_>,
     statement: &Statement,
-    table: &PgTable,
+    source: Source<'_>,
 ) -> Result<Pipeline, PostgresError> {
     // Count and records are of one snapshot.
     let begin = match statement.count {
@@ -244,7 +297,7 @@ fn queue(
         identity.timeout_ms,
         truth(identity.nologin_roles),
         truth(identity.valid_until_enforced),
-        &table.schema,
+        source.schema,
     ];
     let settings = identity.settings.iter().map(|(_, value)| value.as_str());
     if identity.signed.is_some() != identity.text.signed {
@@ -252,6 +305,14 @@ fn queue(
     }
     let values = first.into_iter().chain(settings).chain(identity.signed).map(Some);
     let identified = session.queue("", &identity.text.sql, values, [], false)?;
+    if source.cost_max.is_some() {
+        let values = statement.values.iter().map(|value| Some(value.as_str()));
+        let explain = format!("EXPLAIN (FORMAT JSON) {}", statement.select);
+        let explain = session.queue(identity.search_path, &explain, values, [], false)?;
+        // The transaction stays open over it.
+        frontend::sync(session.client.output());
+        return Ok(Pipeline { begin, identity: identified, explain: Some(explain), count: None, read: explain });
+    }
     let values = || statement.values.iter().map(|value| Some(value.as_str()));
     let count = match &statement.count {
         None => None,
@@ -259,18 +320,61 @@ fn queue(
             Some(session.queue(identity.search_path, sql, values().take(statement.count_values), [], false)?)
         }
     };
+    let read = queue_read(session, identity, statement, source)?;
+    Ok(Pipeline { begin, identity: identified, explain: None, count, read })
+}
+
+/// The read, and the end of the transaction.
+fn queue_read(
+    session: &mut Session,
+    identity: &Identity<'_>,
+    statement: &Statement,
+    source: Source<'_>,
+) -> Result<Queued, PostgresError> {
+    let values = statement.values.iter().map(|value| Some(value.as_str()));
     let formats = statement.columns.iter().map(|column| i16::from(column.binary));
-    let read = session.queue(identity.search_path, &statement.select, values(), formats, true)?;
+    let read = session.queue(identity.search_path, &statement.select, values, formats, true)?;
     session.queue("", "COMMIT", [], [], false)?;
     // What somebody's function set or locked for the session is not the next one's (law 6).
-    session.clears = table.leaves_state;
+    session.clears = source.leaves_state;
     if session.clears {
         for statement in CLEARS {
             session.queue("", statement, [], [], false)?;
         }
     }
     frontend::sync(session.client.output());
-    Ok(Pipeline { begin, identity: identified, count, read })
+    if session.discards {
+        session.queue("", "DISCARD ALL", [], [], false)?;
+        frontend::sync(session.client.output());
+    }
+    Ok(read)
+}
+
+/// Why a statement was weighed and not run.
+enum Weighed {
+    Failed(PgError),
+    Refused(PostgresError),
+}
+
+/// What the planner expects a statement to cost.
+async fn weighed(session: &mut Session, queued: Queued, cost_max: Option<u64>) -> Result<(), Weighed> {
+    parsed_and_bound(session, queued).await.map_err(Weighed::Failed)?;
+    let row = expect(session, b'D').await.map_err(Weighed::Failed)?;
+    let cost = fields(row).next().flatten().and_then(total_cost);
+    expect(session, b'C').await.map_err(Weighed::Failed)?;
+    expect(session, b'Z').await.map_err(Weighed::Failed)?;
+    let unreadable = || Weighed::Refused(PostgresError::Internal("the plan of a statement has no cost".to_owned()));
+    let (cost, cost_max) = (cost.ok_or_else(unreadable)?, cost_max.unwrap_or(u64::MAX));
+    if cost > cost_max { Err(Weighed::Refused(PostgresError::TooCostly { cost, cost_max })) } else { Ok(()) }
+}
+
+/// Of `EXPLAIN (FORMAT JSON)`.
+fn total_cost(plan: &[u8]) -> Option<u64> {
+    let plan: serde_json::Value = serde_json::from_slice(plan).ok()?;
+    let cost = plan.get(0)?.get("Plan")?.get("Total Cost")?.as_f64()?;
+    // Saturates; no plan has a cost below zero.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating, and never negative")]
+    Some(cost.max(0.0) as u64)
 }
 
 async fn identified(session: &mut Session, identity: &Identity<'_>, queued: Queued) -> Result<String, PostgresError> {
@@ -346,7 +450,7 @@ async fn expect(session: &mut Session, tag: u8) -> Result<&[u8], PgError> {
 
 /// Compares what the server is about to send with what the catalogue says: a table that was replaced, or whose columns changed
 /// places or types, gives nothing.
-fn check_description(body: &[u8], statement: &Statement, table: &PgTable) -> Result<(), PostgresError> {
+fn check_description(body: &[u8], statement: &Statement, source: Source<'_>) -> Result<(), PostgresError> {
     let malformed = || PostgresError::Internal("the description of the rows is malformed".to_owned());
     let (count, mut rest) = body.split_first_chunk::<2>().ok_or_else(malformed)?;
     if usize::from(u16::from_be_bytes(*count)) != statement.columns.len() {
@@ -363,12 +467,32 @@ fn check_description(body: &[u8], statement: &Statement, table: &PgTable) -> Res
         if format != i16::from(column.binary) {
             return Err(malformed());
         }
-        let as_planned = column.origin.is_none_or(|origin| (table.oid, origin) == (relation, (number, ty)));
+        let as_planned = column.origin.is_none_or(|origin| (source.oid, origin) == (relation, (number, ty)));
         if !as_planned {
             return Err(PostgresError::SchemaChanged);
         }
     }
     Ok(())
+}
+
+/// A message as one line of harmless characters.
+fn words(message: &str) -> String {
+    message.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// What happened to a value, without the value (Appendix A of PostgreSQL's manual).
+fn value_error(code: &str) -> &'static str {
+    match code {
+        "22012" => "a division by zero: use NULLIF(divisor, 0)",
+        "22003" => "a number is out of its type's range",
+        "22P02" | "22P03" => "a text is not of the type that it is cast to",
+        "22007" | "22008" => "a date or time is malformed or out of range",
+        "2201B" => "a regular expression is malformed",
+        "21000" => "a subquery used as a value gave more than one row",
+        "2202E" | "2202H" | "22023" => "a function got a value that it does not take",
+        "22030" | "22032" | "22033" | "22037" | "22038" => "JSON is not as the function needs it",
+        _ => "a function or cast got a value that it does not take",
+    }
 }
 
 fn unexpected(tag: u8) -> PostgresError {
@@ -400,8 +524,17 @@ fn failed(stage: Stage, error: PgError, role: &str) -> PostgresError {
         }
         (Stage::Identity, "3F000") => PostgresError::SchemaChanged,
         (Stage::Begin | Stage::Identity, _) => PostgresError::Refused(server.to_string()),
-        (Stage::Bind, "42501") => PostgresError::Denied(server.message.clone()),
-        (Stage::Run, "42501") => PostgresError::Denied(state()),
+        (Stage::Bind | Stage::BindSql, "42501") => PostgresError::Denied(server.message.clone()),
+        (Stage::Run | Stage::RunSql, "42501") => PostgresError::Denied(state()),
+        // Before anything runs the server speaks of names and types alone, and those are the statement's own.
+        (Stage::BindSql, code) if code.starts_with("42") => PostgresError::Statement(words(&server.message)),
+        (Stage::BindSql | Stage::RunSql, code) if code.starts_with("22") || code.starts_with("21") => {
+            PostgresError::Failed(value_error(code))
+        }
+        (Stage::BindSql, "0A000") => PostgresError::Statement("it uses what this server does not support".to_owned()),
+        (Stage::BindSql, "54001" | "54000" | "54011" | "54023") => {
+            PostgresError::TooComplex("the server's limits are reached")
+        }
         // Of the statement itself; what a function in a view says while it runs is the view's fault.
         (Stage::Bind, "42703" | "42P01" | "42883" | "42804" | "3F000" | "0A000") => PostgresError::SchemaChanged,
         (Stage::Bind, "54001" | "54000" | "54011" | "54023") | (_, "54001") => {

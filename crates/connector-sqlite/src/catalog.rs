@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use asuser_core::{
     Catalog, Column, ColumnIx, ColumnKind, ColumnName, DatabaseKind, Digest, ServiceName, Table, TableKind, TableName,
+    Underlying,
 };
 use rusqlite::{Connection, Result, Row};
 use sha2::{Digest as _, Sha256};
@@ -29,7 +30,13 @@ pub(crate) fn read(connection: &mut Connection, service: &ServiceName) -> Result
     }
     transaction.commit()?;
     let version = digest(service, &tables);
-    let catalog = Catalog { service: service.clone(), database: DatabaseKind::Sqlite, version, tables };
+    let catalog = Catalog {
+        service: service.clone(),
+        database: DatabaseKind::Sqlite,
+        home_schema: Some("main".to_owned()),
+        version,
+        tables,
+    };
     Ok(Known { catalog: Arc::new(catalog), schema_version })
 }
 
@@ -74,7 +81,9 @@ fn table(connection: &Connection, listed: &Listed) -> Result<Option<Table>> {
         columns.push(column_of(connection, listed, column, rowid_alias == Some(at))?);
     }
     let primary_key = primary_key(&declared);
-    Ok(Some(Table { name: TableName::new(listed.name.clone()), kind: listed.kind, columns, primary_key }))
+    // SQLite's views are never reached by submitted SQL, so nobody asks what is behind them.
+    let reads = if listed.kind == TableKind::View { Underlying::Unknown } else { Underlying::Itself };
+    Ok(Some(Table { name: TableName::new(listed.name.clone()), kind: listed.kind, columns, primary_key, reads }))
 }
 
 /// A row of `PRAGMA table_xinfo`.

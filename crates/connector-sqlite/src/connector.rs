@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use asuser_audit::{Intent, ReadResult, Unreleased};
+use asuser_audit::{Intent, ReadResult, SqlResult, Unreleased};
 use asuser_connector::{Connector, ConnectorError, Running};
 use asuser_core::{Catalog, Reach};
 use asuser_identity::Verified;
-use asuser_query::Read;
+use asuser_query::{Read, Sql};
 
 use crate::handover::Got;
 use crate::{SqliteConnector, SqliteError};
@@ -30,6 +30,13 @@ impl Connector for SqliteConnector {
             })
         })
     }
+
+    fn sql(&self, intent: Intent<Sql>) -> Running<'_, Unreleased<SqlResult>> {
+        Box::pin(async move {
+            let (records, identity) = self.run_sql(intent.plan().spec()).await?;
+            Ok(intent.complete(records, identity))
+        })
+    }
 }
 
 impl From<SqliteError> for ConnectorError {
@@ -45,11 +52,11 @@ impl From<SqliteError> for ConnectorError {
             SqliteError::AnswerTooLarge { bytes_max } => Self::AnswerTooLarge { bytes_max },
             SqliteError::TooComplex(what) => Self::TooComplex(what.to_owned()),
             SqliteError::BadValue(what) => Self::BadValue(what.to_owned()),
-            SqliteError::Cancelled
-            | SqliteError::Plan(_)
-            | SqliteError::NotPermitted(_)
-            | SqliteError::Refused(_)
-            | SqliteError::Internal(_) => Self::Refused(words),
+            SqliteError::NotPermitted(words) => Self::Statement(words),
+            SqliteError::Failed(words) => Self::Failed(words.to_owned()),
+            SqliteError::Cancelled | SqliteError::Plan(_) | SqliteError::Refused(_) | SqliteError::Internal(_) => {
+                Self::Refused(words)
+            }
         }
     }
 }

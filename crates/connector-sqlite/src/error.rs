@@ -59,6 +59,9 @@ pub enum SqliteError {
     /// The submitted statement is refused. The words are for the caller and name nothing that was not in the statement.
     #[error("{0}")]
     NotPermitted(String),
+    /// The submitted statement failed on a value. The words are for the caller and hold none.
+    #[error("{0}")]
+    Failed(&'static str),
     /// SQLite refused or failed the statement.
     #[error("SQLite refused the statement: {0}")]
     Refused(String),

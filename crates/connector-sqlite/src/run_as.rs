@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use asuser_core::{ColumnAccess, ColumnIx, Filter, Records, Table, TableKind};
+use asuser_core::{ColumnAccess, ColumnIx, Condition, Filter, Records, Table, TableKind};
 use data_encoding::HEXLOWER;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
@@ -35,7 +35,7 @@ const CELL_BYTES_MAX: i32 = 1024 * 1024;
 
 const NOT_AVAILABLE: &str = "the statement uses a table, column, function or command that is not available here: \
                              use SELECT over the tables and columns that the schema lists";
-const FAILED: &str = "the statement failed while it ran: check its functions and values";
+const FAILED: &str = "check its functions and values";
 
 /// What one table shows to the principal.
 #[derive(Debug, Clone)]
@@ -46,11 +46,15 @@ pub(crate) struct Relation {
     pub(crate) access: Vec<ColumnAccess>,
     /// The rows that exist for the principal.
     pub(crate) row_filter: Filter,
+    /// Which of them the statement is about, over columns as `access` shows them.
+    pub(crate) condition: Option<Condition<ColumnIx>>,
 }
 
-/// How much a statement may give.
+/// What a statement gives, and how much of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AnswerLimits {
+pub(crate) struct AnswerLimits<'a> {
+    /// The keys of its records, one for each column; `None`: as SQLite names them.
+    pub(crate) output: Option<&'a [String]>,
     pub(crate) rows_max: u64,
     pub(crate) bytes_max: usize,
 }
@@ -100,7 +104,13 @@ impl ConfinedSession {
     }
 
     /// Runs one statement. After a failure that is not the statement's own the session has ended.
-    pub(crate) fn read(&mut self, sql: &str, limits: AnswerLimits, budget: &Budget) -> Result<Records, SqliteError> {
+    pub(crate) fn read(
+        &mut self,
+        sql: &str,
+        arguments: &[Value],
+        limits: AnswerLimits<'_>,
+        budget: &Budget,
+    ) -> Result<Records, SqliteError> {
         if self.ended {
             return Err(SqliteError::Internal("the session has ended".to_owned()));
         }
@@ -112,9 +122,12 @@ impl ConfinedSession {
             return Err(not_permitted("the statement holds a NUL character"));
         }
         self.watch.set(Some(budget.clone()));
-        let result = self.framed(sql, limits, budget).map_err(|error| self.scrubbed(error));
+        let result = self.framed(sql, arguments, limits, budget).map_err(|error| self.scrubbed(error));
         self.watch.set(None);
-        self.ended = !matches!(result, Ok(_) | Err(SqliteError::NotPermitted(_) | SqliteError::AnswerTooLarge { .. }));
+        self.ended = !matches!(
+            result,
+            Ok(_) | Err(SqliteError::NotPermitted(_) | SqliteError::Failed(_) | SqliteError::AnswerTooLarge { .. })
+        );
         result
     }
 
@@ -125,7 +138,13 @@ impl ConfinedSession {
     }
 
     /// One snapshot, in which the schema is the one that the views were built over.
-    fn framed(&self, sql: &str, limits: AnswerLimits, budget: &Budget) -> Result<Records, SqliteError> {
+    fn framed(
+        &self,
+        sql: &str,
+        arguments: &[Value],
+        limits: AnswerLimits<'_>,
+        budget: &Budget,
+    ) -> Result<Records, SqliteError> {
         let failed = |error: rusqlite::Error| SqliteError::from_sqlite(&error, budget);
         self.connection.execute_batch("BEGIN").map_err(failed)?;
         let found: i64 = self.connection.query_row("PRAGMA schema_version", [], |row| row.get(0)).map_err(failed)?;
@@ -133,23 +152,36 @@ impl ConfinedSession {
             return Err(SqliteError::SchemaChanged);
         }
         *unpoisoned(&self.stage) = Stage::Caller;
-        let result = self.callers(sql, limits, budget);
+        let result = self.callers(sql, arguments, limits, budget);
         *unpoisoned(&self.stage) = Stage::Frame;
         self.connection.execute_batch("ROLLBACK").map_err(failed)?;
         result
     }
 
-    fn callers(&self, sql: &str, limits: AnswerLimits, budget: &Budget) -> Result<Records, SqliteError> {
+    fn callers(
+        &self,
+        sql: &str,
+        arguments: &[Value],
+        limits: AnswerLimits<'_>,
+        budget: &Budget,
+    ) -> Result<Records, SqliteError> {
         let prepared = self.connection.prepare_with_flags(sql, PrepFlags::SQLITE_PREPARE_NO_VTAB);
         let mut statement = prepared.map_err(|error| unprepared(&error, budget))?;
         // EXPLAIN prints the inner names, and the authorizer is not asked about it.
         if statement.is_explain() != 0 || !statement.readonly() || statement.column_count() == 0 {
             return Err(not_permitted(NOT_AVAILABLE));
         }
-        if statement.parameter_count() != 0 {
+        if statement.parameter_count() > arguments.len() {
             return Err(not_permitted("the statement holds a parameter: write the value instead"));
         }
-        let names = column_names(&statement)?;
+        for (number, argument) in (1..=statement.parameter_count()).zip(arguments) {
+            statement.raw_bind_parameter(number, argument).map_err(|error| SqliteError::from_sqlite(&error, budget))?;
+        }
+        let names = match limits.output {
+            Some(names) if names.len() == statement.column_count() => names.to_vec(),
+            Some(_) => return Err(SqliteError::Internal("the statement gives other columns than it says".to_owned())),
+            None => column_names(&statement)?,
+        };
         let shape = Shape::of_columns(&names, limits.rows_max, limits.bytes_max);
         let mut writer = Writer::new(&shape);
         let mut rows = statement.raw_query();
@@ -233,6 +265,10 @@ fn views(printer: &mut Printer<'_>, relation: &Relation, inner: &str) -> Result<
     select.push_str(&from_table(&relation.table));
     select.push_str(" WHERE ");
     printer.filter(&mut select, &relation.row_filter, 0)?;
+    if let Some(condition) = &relation.condition {
+        select.push_str(" AND ");
+        printer.condition(&mut select, condition, 0)?;
+    }
     select.push_str(" LIMIT -1 OFFSET 0");
     Ok(Some((select, format!("SELECT {} FROM \"temp\".{}", names.join(", "), quoted(inner)))))
 }
@@ -340,12 +376,14 @@ fn unprepared(error: &rusqlite::Error, budget: &Budget) -> SqliteError {
 }
 
 /// What a caller reads of a statement that fails while it runs: never SQLite's words, which may hold values.
-fn failed_running(error: &rusqlite::Error, limits: AnswerLimits, budget: &Budget) -> SqliteError {
+fn failed_running(error: &rusqlite::Error, limits: AnswerLimits<'_>, budget: &Budget) -> SqliteError {
     if error.sqlite_error_code() == Some(rusqlite::ErrorCode::TooBig) {
         return SqliteError::AnswerTooLarge { bytes_max: limits.bytes_max };
     }
     match SqliteError::from_sqlite(error, budget) {
-        SqliteError::Refused(_) | SqliteError::SchemaChanged | SqliteError::TooComplex(_) => not_permitted(FAILED),
+        SqliteError::Refused(_) | SqliteError::SchemaChanged | SqliteError::TooComplex(_) => {
+            SqliteError::Failed(FAILED)
+        }
         other => other,
     }
 }

@@ -9,10 +9,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use asuser_audit::{Intent, ReadResult, Unreleased};
+use asuser_audit::{Intent, ReadResult, SqlResult, Unreleased};
 use asuser_core::{Catalog, Problem, Reach, Reason};
 use asuser_identity::Verified;
-use asuser_query::Read;
+use asuser_query::{Read, Sql};
 
 pub use crate::role::{NoRole, RoleMapping, check_name};
 
@@ -29,6 +29,9 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Runs a read. Dropping the future cancels the statement, and its connection serves nobody else.
     fn read(&self, intent: Intent<Read>) -> Running<'_, Unreleased<ReadResult>>;
+
+    /// Runs SQL, on a connection that serves nobody but this person. Dropping the future cancels the statement.
+    fn sql(&self, intent: Intent<Sql>) -> Running<'_, Unreleased<SqlResult>>;
 }
 
 /// Why a database gave nothing.
@@ -73,6 +76,23 @@ pub enum ConnectorError {
         /// `schema.name(arguments)`
         functions: Vec<String>,
     },
+    /// Submitted SQL that the database does not take as it stands; the words name what the statement itself names.
+    #[error("the database does not take the statement: {0}")]
+    Statement(String),
+    /// Submitted SQL that failed on a value.
+    #[error("the statement failed: {0}")]
+    Failed(String),
+    /// The database expects submitted SQL to cost more than is allowed.
+    #[error("the statement is expected to cost {cost}, more than {cost_max}")]
+    TooCostly {
+        /// In the planner's units.
+        cost: u64,
+        /// The limit.
+        cost_max: u64,
+    },
+    /// Submitted SQL under a role that several people share, on connections that they could see.
+    #[error("submitted SQL is not run under the shared role `{0}`")]
+    SharedRole(String),
     /// The database refused or failed the statement.
     #[error("the database refused the statement: {0}")]
     Refused(String),
@@ -120,6 +140,22 @@ impl From<ConnectorError> for Problem {
                      the claims with `asuser install`",
                     functions.first().map_or("a function", String::as_str)
                 ),
+            ),
+            ConnectorError::Statement(words) => {
+                Self::new(Reason::BadStatement, format!("the database does not accept the statement: {words}"))
+            }
+            ConnectorError::Failed(words) => {
+                Self::new(Reason::StatementFailed, format!("the statement failed while it ran: {words}"))
+            }
+            // How much is not said: an estimate tells of rows that the caller may not see.
+            ConnectorError::TooCostly { .. } => Self::new(
+                Reason::TooCostly,
+                "the database expects this statement to cost more than is allowed: narrow it by WHERE, join on keys, or use `query_table`",
+            ),
+            ConnectorError::SharedRole(_) => Self::new(
+                Reason::StatementNotAllowed,
+                "submitted SQL is not run under a database role that several people share: use `query_table`, or ask your \
+                 administrator for a role of your own",
             ),
             ConnectorError::Refused(_) => Self::new(Reason::DatabaseRefused, "the database refused the statement"),
         };

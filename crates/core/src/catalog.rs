@@ -26,6 +26,8 @@ pub struct Catalog {
     pub service: ServiceName,
     /// What it is.
     pub database: DatabaseKind,
+    /// The schema whose tables have their bare names here; `None` where the database has no schemas.
+    pub home_schema: Option<String>,
     /// A digest of everything below: a cached decision or statement belongs to one version.
     pub version: Digest,
     /// Tables and views by name.
@@ -43,6 +45,21 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The primary key's columns in key order; empty where there is none.
     pub primary_key: Vec<ColumnIx>,
+    /// What a view reads, through other views too; of a base table nothing.
+    pub reads: Underlying,
+}
+
+/// The relations that stand behind a view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Underlying {
+    /// None: a base table.
+    #[default]
+    Itself,
+    /// These, as the catalogue would name them: listed in it or not.
+    Tables(Vec<TableName>),
+    /// It cannot be told.
+    Unknown,
 }
 
 /// Table or view.

@@ -18,7 +18,7 @@ mod request;
 mod secret;
 mod value;
 
-pub use catalog::{Catalog, Column, ColumnIx, ColumnKind, DatabaseKind, Table, TableKind};
+pub use catalog::{Catalog, Column, ColumnIx, ColumnKind, DatabaseKind, Table, TableKind, Underlying};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use condition::{CompareOp, Condition, Test, TestKind};
 pub use filter::{Filter, FilterOp, FilterTest, LikePattern, Operand, PatternPart};
@@ -34,6 +34,9 @@ pub use read::{
     ColumnAccess, DatabaseIdentity, End, OrderTerm, OutputColumn, ReadSpec, Records, SEGMENT_BYTES_MAX, Segment,
     TableRef, Totals,
 };
-pub use request::{Fields, Order, ReadRequest, RecordKey, RequestTree};
+pub use request::{
+    Aggregate, AggregateFunction, AggregateRequest, ArgumentKind, Fields, Order, ReadRequest, RecordKey, RequestTree,
+    SqlRequest, ToolArgument,
+};
 pub use secret::Secret;
 pub use value::{Literal, Value};

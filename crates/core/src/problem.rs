@@ -45,6 +45,14 @@ reasons! {
     TooManyRequests = "108", 429;
     /// The request was given up by the caller before it was answered.
     Cancelled = "109", 499;
+    /// The body is no message of the protocol that the route speaks.
+    BadMessage = "110", 400;
+    /// The body has a media type that the route does not take.
+    UnsupportedMediaType = "111", 415;
+    /// The body is larger than the route takes.
+    BodyTooLarge = "112", 413;
+    /// The page that sent the request, or the host that it was sent to, is not one that is allowed.
+    OriginDenied = "113", 403;
 
     /// No credential was sent.
     NoCredential = "201", 401;
@@ -68,6 +76,8 @@ reasons! {
     UnprovenBinding = "210", 401;
     /// The person is known, but cannot be mapped to what the service needs.
     NotMapped = "211", 403;
+    /// The identity provider's keys are not at hand, so nothing of it can be verified.
+    KeysUnavailable = "212", 503;
     /// A credential came by a way that is never accepted, such as the URL, or more than one came.
     MisplacedCredential = "213", 401;
     /// The agent's own credential is unknown.
@@ -90,6 +100,8 @@ reasons! {
     ColumnDenied = "404", 403;
     /// Policy could not decide.
     Undecidable = "405", 503;
+    /// No tool of this name.
+    NoSuchTool = "406", 404;
 
     /// No column of this name.
     NoSuchColumn = "501", 400;
@@ -101,6 +113,12 @@ reasons! {
     NoSuchRecord = "504", 404;
     /// The request is too complex.
     TooComplex = "505", 400;
+    /// The submitted SQL does not parse, or names what does not exist.
+    BadStatement = "506", 400;
+    /// The submitted SQL uses what submitted SQL may not use.
+    StatementNotAllowed = "507", 403;
+    /// A table can be read, but not by submitted SQL.
+    NotForSql = "508", 403;
 
     /// The database cannot be reached.
     DatabaseUnavailable = "601", 503;
@@ -118,6 +136,10 @@ reasons! {
     DatabaseRole = "607", 403;
     /// A function that nobody vouched for would run under a role that several people share.
     UntrustedFunction = "608", 403;
+    /// The submitted SQL failed on a value while it ran.
+    StatementFailed = "609", 400;
+    /// The database expects the submitted SQL to cost more than is allowed.
+    TooCostly = "610", 400;
 
     /// The audit log cannot be written, so nothing is answered (law 7).
     AuditUnavailable = "701", 503;

@@ -156,6 +156,22 @@ impl Delegation {
         let grants = |grants: &[Grant]| grants.iter().map(ToString::to_string).collect();
         self.factors.iter().map(|factor| (named(&factor.whose), grants(&factor.grants))).collect()
     }
+    /// Whether every factor covers all of these actions on this service. Where a token's scope does not, the error names every
+    /// scope that is needed, so that one more token is enough.
+    ///
+    /// # Errors
+    /// The first factor that does not cover one of them.
+    pub fn permits_all(&self, service: &ServiceName, actions: &[Action]) -> Result<(), DelegationError> {
+        let refused = actions.iter().find_map(|action| self.permits(service, *action).err());
+        match refused {
+            None => Ok(()),
+            Some(DelegationError::InsufficientScope(_)) => {
+                let all: Vec<String> = actions.iter().map(|action| format!("{service}:{}", action.as_str())).collect();
+                Err(DelegationError::InsufficientScope(all.join(" ")))
+            }
+            Some(other) => Err(other),
+        }
+    }
     /// Whether every factor covers this action on this service.
     ///
     /// # Errors

@@ -9,7 +9,9 @@ use asuser_core::{Catalog, GroupName, ProviderName, ServiceName};
 use asuser_delegation::Agents;
 use asuser_identity::{Identities, Verified};
 use asuser_policy::Policies;
-use asuser_query::ServiceLimits;
+use asuser_query::{AllowedFunctions, ServiceLimits};
+
+use crate::tools::Tool;
 
 /// Everything that decides.
 pub struct State {
@@ -23,6 +25,8 @@ pub struct State {
     pub policies: Policies,
     /// The databases by name.
     pub services: BTreeMap<ServiceName, Service>,
+    /// The configured tools by name.
+    pub tools: BTreeMap<String, Tool>,
     /// Digests of the configuration and policy for the record.
     pub digests: VersionDigests,
 }
@@ -53,4 +57,8 @@ pub struct Service {
     pub catalog: Option<Arc<Catalog>>,
     /// Its limits.
     pub limits: ServiceLimits,
+    /// Functions of the company's own that submitted SQL may call.
+    pub functions: AllowedFunctions,
+    /// For people and models: what it holds.
+    pub description: Option<String>,
 }

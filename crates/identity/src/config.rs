@@ -7,6 +7,7 @@ use asuser_core::{Issuer, ProviderName};
 use serde::Deserialize;
 
 use crate::algorithm::Algorithm;
+use crate::token::profile::Profile;
 
 /// One identity provider as configured. Nothing here is checked yet: [`crate::Identities::new`] does that.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,11 +17,33 @@ pub struct IdentityConfig {
     pub name: ProviderName,
     /// What kind of provider it is.
     pub kind: ProviderKind,
-    /// The shape of its access tokens: `rfc9068` (default) or `custom`.
+    /// The shape of its access tokens: `rfc9068` (default), the name of a vendor, or `custom`.
     #[serde(default = "default_profile")]
     pub profile: String,
-    /// `iss` of its tokens, compared exactly, a trailing slash included.
+    /// `iss` of its tokens, compared exactly, a trailing slash included. With `tenants`, `{tenantid}` stands for each of them.
     pub issuer: Issuer,
+    /// Further values that `iss` of its access tokens may have, signed with the same keys (AD FS; Entra's other version).
+    #[serde(default)]
+    pub access_token_issuers: Vec<Issuer>,
+    /// The tenants whose people are let in, where `issuer` has `{tenantid}`.
+    #[serde(default)]
+    pub tenants: Vec<String>,
+    /// Where the provider's metadata is, if it is not at `{issuer}/.well-known/openid-configuration`.
+    #[serde(default)]
+    pub discovery_url: Option<String>,
+    /// Certificates (PEM) that are trusted besides the system's when the keys are fetched. A relative path starts at the
+    /// configuration's folder.
+    #[serde(default)]
+    pub tls_ca: Option<PathBuf>,
+    /// What may be connected to besides the internet: networks and hosts.
+    #[serde(default)]
+    pub allow_addresses: Vec<String>,
+    /// How often the keys are fetched, in seconds; the provider's `Cache-Control` can only shorten it. Default 3600, at least 300.
+    #[serde(default)]
+    pub keys_refresh_s: Option<u32>,
+    /// How long fetched keys are used while they cannot be fetched again, in seconds. Default a day.
+    #[serde(default)]
+    pub keys_max_age_s: Option<u32>,
     /// Who the tokens must be meant for: this installation. One value of `aud` must be among these.
     pub audience: OneOrMore,
     /// The signature algorithms to accept. Default: `RS256` and `ES256`, as far as the keys can do them (with `secret`: `HS256`).
@@ -70,12 +93,14 @@ pub struct IdentityConfig {
 pub enum ProviderKind {
     /// Signed access tokens, verified with keys that the configuration holds. Nothing is ever fetched.
     Jwt,
+    /// The same, with keys that the provider publishes (OpenID Connect Discovery 1.0, RFC 8414).
+    Oidc,
 }
 
 /// Which claim holds what. A claim is its exact name, or else a path of names with dots between: `realm_access.roles`.
-/// An empty text means: not mapped.
+/// An empty text means: not mapped. The defaults below are the usual ones; a vendor's profile has its own.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(from = "WrittenMapping")]
 pub struct MappingConfig {
     /// The stable identifier that makes the key with the issuer. Default `sub`. Claims that people can change are refused.
     pub subject: String,
@@ -94,19 +119,80 @@ pub struct MappingConfig {
     /// The person's role in the databases. Default: not mapped. A claim that people can change is refused, except the e-mail claim,
     /// which must then be verified and in one of `domains`.
     pub database_role: String,
+    /// Which of those with a default of the profile the configuration wrote itself.
+    written: Written,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Written {
+    subject: bool,
+    login: bool,
+    email_verified: bool,
+    groups: bool,
+}
+
+/// As it stands in the file.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenMapping {
+    subject: Option<String>,
+    login: Option<String>,
+    login_managed: bool,
+    email: Option<String>,
+    email_verified: Option<String>,
+    name: Option<String>,
+    groups: Option<String>,
+    database_role: String,
+}
+
+impl From<WrittenMapping> for MappingConfig {
+    fn from(text: WrittenMapping) -> Self {
+        let written = Written {
+            subject: text.subject.is_some(),
+            login: text.login.is_some(),
+            email_verified: text.email_verified.is_some(),
+            groups: text.groups.is_some(),
+        };
+        let or = |text: Option<String>, default: &str| text.unwrap_or_else(|| default.to_owned());
+        Self {
+            subject: or(text.subject, "sub"),
+            login: or(text.login, "preferred_username"),
+            login_managed: text.login_managed,
+            email: or(text.email, "email"),
+            email_verified: or(text.email_verified, "email_verified"),
+            name: or(text.name, "name"),
+            groups: or(text.groups, "groups"),
+            database_role: text.database_role,
+            written,
+        }
+    }
 }
 
 impl Default for MappingConfig {
     fn default() -> Self {
+        WrittenMapping::default().into()
+    }
+}
+
+impl MappingConfig {
+    /// With the profile's claims where the configuration names none.
+    pub(crate) fn under(&self, profile: &Profile) -> Self {
+        let usual = Self::default();
+        let choose = |mine: &str, usual: &str, written: bool, profile: &str| {
+            if written || mine != usual { mine.to_owned() } else { profile.to_owned() }
+        };
+        let written = self.written;
         Self {
-            subject: "sub".into(),
-            login: "preferred_username".into(),
-            login_managed: false,
-            email: "email".into(),
-            email_verified: "email_verified".into(),
-            name: "name".into(),
-            groups: "groups".into(),
-            database_role: String::new(),
+            subject: choose(&self.subject, &usual.subject, written.subject, profile.subject),
+            login: choose(&self.login, &usual.login, written.login, profile.login),
+            email_verified: choose(
+                &self.email_verified,
+                &usual.email_verified,
+                written.email_verified,
+                profile.email_verified,
+            ),
+            groups: choose(&self.groups, &usual.groups, written.groups, profile.groups),
+            ..self.clone()
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Credential in, [`Verified`] out: the only crate that can say who asks.
 //!
 //! Refuses everything that is not provably an access token, made by a configured provider, for this installation, in force now,
-//! for a human (laws 1 and 4). No network code is linked here: nothing that a token names (`jku`, `x5u`, `_claim_sources`) can be
-//! fetched.
+//! for a human (laws 1 and 4). Only what the configuration names is fetched, in the background: a provider's metadata and keys. Nothing
+//! that a token names (`jku`, `x5u`, `_claim_sources`) ever is, and no token leaves.
 
 mod algorithm;
 mod config;
@@ -19,6 +19,7 @@ pub use algorithm::Algorithm;
 pub use config::{AttributeConfig, AttributeType, ConfigError, IdentityConfig, MappingConfig, OneOrMore, ProviderKind};
 pub use credential::{Credential, Refused};
 pub use explanation::{Explanation, Refusal, Step, StepOutcome, StepReport};
-pub use identities::Identities;
+pub use identities::{Identities, ProviderStatus};
 pub use mapping::is_mutable as is_mutable_claim;
+pub use providers::remote::KeysStatus;
 pub use verified::Verified;

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use crate::config::{AttributeType, IdentityConfig};
 use crate::token::hidden::is_hidden;
 use crate::token::json::Object;
+use crate::token::profile::Profile;
 
 const LOGIN_BYTES_MAX: usize = 255;
 /// PostgreSQL's longest name (NAMEDATALEN − 1).
@@ -65,6 +66,10 @@ pub(crate) struct Mapping {
     role_is_email: bool,
     domains: Vec<String>,
     pub(crate) attributes: BTreeMap<String, (ClaimPath, AttributeType)>,
+    /// A list of as many may be cut short.
+    groups_max: Option<usize>,
+    /// The claim that must be one of `domains`.
+    organisation: Option<&'static str>,
 }
 
 /// What the claims say.
@@ -106,12 +111,27 @@ impl ClaimPath {
 
 impl Mapping {
     /// Checks the mapping of one provider. Errors say what to change.
-    pub(crate) fn new(config: &IdentityConfig) -> Result<Self, String> {
-        let mapping = &config.mapping;
+    pub(crate) fn new(config: &IdentityConfig, profile: &Profile) -> Result<Self, String> {
+        let mapping = &config.mapping.under(profile);
+        let is_mutable = |claim: &str| is_mutable(claim) || profile.changeable.contains(&claim);
         if mapping.subject.is_empty() || is_mutable(&mapping.subject) {
             return Err(format!(
                 "mapping.subject = \"{}\" can change or be given to another person: name a stable claim, such as sub, oid or uid",
                 mapping.subject
+            ));
+        }
+        if profile.has_tenants && mapping.subject != profile.subject {
+            return Err(format!(
+                "mapping.subject = \"{}\": with profile {} the key is `oid` within `tid`, and nothing else; remove the line",
+                mapping.subject, profile.name
+            ));
+        }
+        // Elsewhere such a claim has a name that says so.
+        if profile.changeable.contains(&mapping.login.as_str()) && !mapping.login_managed {
+            return Err(format!(
+                "mapping.login = \"{}\" can be given to another person with profile {}: if only the directory sets it, say \
+                 mapping.login_managed = true",
+                mapping.login, profile.name
             ));
         }
         let role_is_email = !mapping.database_role.is_empty() && mapping.database_role == mapping.email;
@@ -136,12 +156,15 @@ impl Mapping {
             role_is_email,
             domains: config.domains.iter().map(|domain| checked_domain(domain)).collect::<Result<_, _>>()?,
             attributes: checked_attributes(config)?,
+            groups_max: profile.groups_max,
+            organisation: profile.domain,
         })
     }
 
     /// Reads the claims.
     pub(crate) fn read(&self, claims: &Object) -> Result<Mapped, Problem> {
         self.refuse_overage(claims)?;
+        self.refuse_strangers(claims)?;
         let mut notes = Vec::new();
         let email = self.email(claims, &mut notes);
         let database_role = if self.role_is_email {
@@ -201,12 +224,34 @@ impl Mapping {
         Ok(())
     }
 
+    /// Where anybody can have an account, the organisation that vouches for this one must be one of `domains`.
+    fn refuse_strangers(&self, claims: &Object) -> Result<(), Problem> {
+        let Some(claim) = self.organisation else { return Ok(()) };
+        let domain = claims.get(claim).and_then(Json::as_str).map(str::to_ascii_lowercase);
+        if domain.is_some_and(|domain| self.domains.contains(&domain)) {
+            return Ok(());
+        }
+        Err(not_mapped(
+            "the account does not belong to an organisation that is known here: use your company's account",
+            format!("`{claim}` is not in `domains`"),
+        ))
+    }
+
     fn groups(&self, claims: &Object) -> Result<Vec<GroupName>, Problem> {
         let listed: Vec<&Json> = match self.groups.as_ref().and_then(|path| path.find(claims)) {
             None | Some(Json::Null) => Vec::new(),
             Some(Json::Array(list)) => list.iter().collect(),
             Some(one) => vec![one],
         };
+        if let Some(max) = self.groups_max.filter(|max| listed.len() >= *max) {
+            return Err(not_mapped(
+                "the token may not name all of the groups: ask your administrator",
+                format!(
+                    "{} groups: the provider writes no more than {max}, so some may be missing; have it filter them",
+                    listed.len()
+                ),
+            ));
+        }
         let mut groups = Vec::with_capacity(listed.len());
         for group in listed {
             match group {
@@ -335,8 +380,8 @@ fn plain(text: &str, bytes_max: usize) -> Result<&str, &'static str> {
     }
 }
 
-/// By its whole name or by the last part of its path.
-/// Whether people can change a claim, or a provider may give its value to another person later.
+/// Whether people can change a claim, or a provider may give its value to another person later: by its whole name or by the last
+/// part of its path.
 #[must_use]
 pub fn is_mutable(claim: &str) -> bool {
     MUTABLE.contains(&claim) || claim.rsplit('.').next().is_some_and(|last| MUTABLE.contains(&last))

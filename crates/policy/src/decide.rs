@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use asuser_core::{Actor, ColumnAccess, Digest, Filter, PrincipalData, ServiceName, Table};
+use asuser_core::{
+    Actor, Catalog, ColumnAccess, DatabaseKind, Digest, Filter, PrincipalData, ServiceName, Table, TableName,
+};
 use asuser_delegation::Delegation;
 use asuser_identity::Verified;
 use sha2::{Digest as _, Sha256};
@@ -10,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::Policies;
 use crate::error::PolicyError;
 use crate::evaluate::{Asker, Compiled};
-use crate::rules::ServiceRules;
+use crate::rules::{ServiceDefault, ServiceRules};
 
 /// What a verified human may see of one table, through an agent, now. Only [`Policies::decide_read`] makes one.
 ///
@@ -44,6 +46,9 @@ pub struct Decision {
 pub struct ListingDecision {
     grounds: Grounds,
     tables: Vec<Arc<Compiled>>,
+    catalog: Arc<Catalog>,
+    untouched: bool,
+    unlisted_open: bool,
 }
 
 /// For whom, and by which policy and catalogue, it was decided.
@@ -113,6 +118,37 @@ impl ListingDecision {
     pub fn tables(&self) -> impl ExactSizeIterator<Item = (&Arc<Table>, &[ColumnAccess])> {
         self.tables.iter().map(|compiled| (&compiled.table, compiled.access.as_slice()))
     }
+    /// The rows of one of these tables that exist for this caller; [`Filter::False`] for every other.
+    #[must_use]
+    pub fn row_filter(&self, table: &Table) -> &Filter {
+        let found = self.tables.iter().find(|compiled| compiled.table.name == table.name);
+        found.map_or(&Filter::False, |compiled| &compiled.row_filter)
+    }
+    /// Which database it is.
+    #[must_use]
+    pub fn database(&self) -> DatabaseKind {
+        self.catalog.database
+    }
+    /// The schema whose tables have their bare names.
+    #[must_use]
+    pub fn home_schema(&self) -> Option<&str> {
+        self.catalog.home_schema.as_deref()
+    }
+    /// Whether the catalogue lists this table, open to the caller or not.
+    #[must_use]
+    pub fn lists(&self, table: &TableName) -> bool {
+        self.catalog.tables.contains_key(table)
+    }
+    /// Policy takes nothing away: every table of the catalogue is open, with all of its rows and columns, none masked.
+    #[must_use]
+    pub const fn takes_nothing(&self) -> bool {
+        self.untouched && self.unlisted_open
+    }
+    /// What the catalogue does not list is no affair of policy (`default = "database"`); else it is closed.
+    #[must_use]
+    pub const fn unlisted_is_open(&self) -> bool {
+        self.unlisted_open
+    }
 }
 
 impl Policies {
@@ -151,7 +187,16 @@ impl Policies {
         let rules = self.service(service)?;
         let asker = Asker { principal: verified.data(), actors: delegation.actors(), now_ms };
         let tables = self.listing(rules, asker)?;
-        Ok(ListingDecision { grounds: self.grounds(verified, delegation, rules), tables })
+        let untouched = tables.len() == rules.catalog.tables.len() && tables.iter().all(|table| table.is_untouched());
+        let unlisted_open = rules.default == ServiceDefault::Database;
+        let catalog = Arc::clone(&rules.catalog);
+        Ok(ListingDecision {
+            grounds: self.grounds(verified, delegation, rules),
+            tables,
+            catalog,
+            untouched,
+            unlisted_open,
+        })
     }
 
     pub(crate) fn read(
@@ -161,7 +206,8 @@ impl Policies {
         asker: Asker<'_>,
     ) -> Result<Arc<Compiled>, PolicyError> {
         let service = &rules.catalog.service;
-        let unknown = || PolicyError::NoSuchTable { service: service.clone(), table: table.to_owned() };
+        let shown = || table.chars().take(NAME_SHOWN).collect();
+        let unknown = || PolicyError::NoSuchTable { service: service.clone(), table: shown() };
         let table = rules.catalog.table(table).ok_or_else(unknown)?;
         let compiled = self.compiled(rules, table, asker)?;
         if compiled.is_reachable() { Ok(compiled) } else { Err(unknown()) }
@@ -210,6 +256,9 @@ impl Policies {
         }
     }
 }
+
+/// Characters of a caller's name that an error repeats.
+const NAME_SHOWN: usize = 64;
 
 /// Everything that a decision can depend on; policies and catalogue are those of the cache's owner. Serialised as JSON, which
 /// keeps neighbouring texts apart.

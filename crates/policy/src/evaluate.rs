@@ -45,6 +45,10 @@ impl Compiled {
     pub(crate) fn is_reachable(&self) -> bool {
         self.row_filter != Filter::False && self.access.iter().any(|access| *access != ColumnAccess::Denied)
     }
+    /// Whether all of it is seen as it is.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.row_filter == Filter::True && self.access.iter().all(|access| *access == ColumnAccess::Clear)
+    }
 }
 
 impl Compiled {

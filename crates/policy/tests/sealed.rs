@@ -54,11 +54,23 @@ fn policies() -> Policies {
             column("owner", ColumnKind::Text),
             column("note", ColumnKind::Text),
         ];
-        let table = Table { name: name.into(), kind: TableKind::Table, columns, primary_key: Vec::new() };
+        let table = Table {
+            name: name.into(),
+            kind: TableKind::Table,
+            columns,
+            primary_key: Vec::new(),
+            reads: Default::default(),
+        };
         (name.into(), Arc::new(table))
     };
     let tables = ["orders", "salaries"].map(table).into();
-    let catalog = Catalog { service: "db".into(), database: DatabaseKind::Sqlite, version: Digest([9; 32]), tables };
+    let catalog = Catalog {
+        service: "db".into(),
+        database: DatabaseKind::Sqlite,
+        home_schema: None,
+        version: Digest([9; 32]),
+        tables,
+    };
     let file = PolicyFile { name: "policies/db/orders.cedar".into(), text: POLICY.into() };
     let folder = PolicyFolder { policies: vec![file], masks: None };
     let sources = PolicySources { folders: [("db".to_owned(), folder)].into() };

@@ -205,6 +205,21 @@ impl Client {
         self.input.frame()
     }
 
+    /// The next message where it has come already and is a row; else [`Self::next`] gives whatever it is.
+    ///
+    /// # Errors
+    /// When the message is longer than allowed, or none.
+    pub fn next_row(&mut self) -> Result<Option<&[u8]>, PgError> {
+        if !self.input.step()? {
+            return Ok(None);
+        }
+        if self.input.frame()?.tag != b'D' {
+            self.input.step_back();
+            return Ok(None);
+        }
+        Ok(Some(self.input.frame()?.body))
+    }
+
     /// Whether nothing has come that nobody read.
     #[must_use]
     pub fn is_quiet(&self) -> bool {

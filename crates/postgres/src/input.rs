@@ -40,6 +40,20 @@ impl Input {
         self.buffer.len() == self.used
     }
 
+    /// Goes on to the next frame where all of it has come already, and says whether it has.
+    pub(crate) fn step(&mut self) -> Result<bool, PgError> {
+        self.buffer.advance(self.used);
+        self.used = 0;
+        let whole = self.length()?.filter(|length| *length <= self.buffer.len());
+        self.used = whole.unwrap_or_default();
+        Ok(whole.is_some())
+    }
+
+    /// The frame that [`Self::step`] went on to is given again.
+    pub(crate) const fn step_back(&mut self) {
+        self.used = 0;
+    }
+
     /// Waits until a whole frame is there, and says how long it is with its head. Cancelling loses nothing.
     pub(crate) async fn fill(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<usize, PgError> {
         self.buffer.advance(self.used);
@@ -165,6 +179,29 @@ mod tests {
         assert_eq!(fields(&row[..9]).count(), 1);
         assert_eq!(fields(&[0, 1, 0, 0, 1, 0, b'x']).count(), 0);
         assert_eq!(fields(&[]).count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_step_goes_to_a_whole_frame_and_can_be_taken_back() {
+        let mut input = Input::new();
+        assert!(!input.step().unwrap());
+        let mut stream: &[u8] = &[b'2', 0, 0, 0, 4, b'D', 0, 0, 0, 5, b'x', b'C', 0, 0, 0, 4, b'D', 0, 0];
+        input.fill(&mut stream).await.unwrap();
+        assert!(input.step().unwrap());
+        assert_eq!((input.frame().unwrap().tag, input.frame().unwrap().body), (b'D', &b"x"[..]));
+        assert!(input.step().unwrap());
+        assert_eq!(input.frame().unwrap().tag, b'C');
+        input.step_back();
+        assert_eq!(input.fill(&mut stream).await.unwrap(), 5);
+        assert_eq!(input.frame().unwrap().tag, b'C');
+        // What has come of the next is kept.
+        assert!(!input.step().unwrap());
+        let mut rest: &[u8] = &[0, 4];
+        input.fill(&mut rest).await.unwrap();
+        assert_eq!(input.frame().unwrap().tag, b'D');
+        let mut bad = Input { frame_bytes_max: 10, ..Input::new() };
+        bad.buffer.extend_from_slice(&[b'D', 0, 0, 1, 0]);
+        assert!(matches!(bad.step(), Err(PgError::TooLarge(10))));
     }
 
     #[tokio::test]

@@ -82,6 +82,48 @@ pub enum PlanError {
         /// How many came.
         found: usize,
     },
+    /// SQL that the guard refuses.
+    #[error(transparent)]
+    Sql(#[from] asuser_sql::SqlError),
+    /// The table can be read, but not by SQL.
+    #[error(
+        "`{table}` cannot be used in SQL here, since {why}: read it with `query_table` (or `GET …/_table/{table}`)"
+    )]
+    NotForSql {
+        /// The table.
+        table: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// An aggregate over nothing.
+    #[error("nothing is asked for: name columns to group by, or aggregates")]
+    NoAggregate,
+    /// `sum(*)`
+    #[error("`{function}` needs a column")]
+    AggregateNeedsColumn {
+        /// The function.
+        function: &'static str,
+    },
+    /// The column has no such aggregate.
+    #[error("`{function}` needs numbers, and `{column}` holds none: use `count`, `min` or `max`")]
+    NotANumber {
+        /// The function.
+        function: &'static str,
+        /// The column.
+        column: String,
+    },
+    /// Two values would have one key, or one none.
+    #[error("`{name}` cannot name an aggregate: give each another name of 1 to 63 bytes")]
+    AggregateName {
+        /// The name.
+        name: String,
+    },
+    /// The order names what the answer does not hold.
+    #[error("`{name}` is neither a column of the groups nor the name of an aggregate, so nothing can be ordered by it")]
+    AggregateOrder {
+        /// The name.
+        name: String,
+    },
     /// More than a plan may hold.
     #[error("the request is too complex: at most {limit}")]
     TooComplex {
@@ -129,8 +171,34 @@ impl From<PlanError> for Problem {
             }
             PlanError::NoKey { .. } | PlanError::KeyArity { .. } => Self::new(Reason::BadKey, message),
             PlanError::TooComplex { .. } => Self::new(Reason::TooComplex, message),
+            PlanError::Sql(error) => sql(&error, message),
+            PlanError::NotForSql { .. } => Self::new(Reason::NotForSql, message),
+            PlanError::NoAggregate
+            | PlanError::AggregateNeedsColumn { .. }
+            | PlanError::AggregateName { .. }
+            | PlanError::AggregateOrder { .. } => Self::new(Reason::BadParameter, message),
+            PlanError::NotANumber { .. } => Self::new(Reason::BadValue, message),
             PlanError::Inconsistent { detail } => Self::new(Reason::Internal, message).detail(detail),
         }
+    }
+}
+
+fn sql(error: &asuser_sql::SqlError, message: String) -> Problem {
+    use asuser_sql::SqlError;
+
+    let reason = match error {
+        SqlError::Syntax { .. }
+        | SqlError::UnknownRelation { .. }
+        | SqlError::UnknownColumn { .. }
+        | SqlError::UnknownFunction { .. } => Reason::BadStatement,
+        SqlError::NotAllowed { .. } => Reason::StatementNotAllowed,
+        SqlError::TooLong { .. } | SqlError::TooComplex(_) => Reason::TooComplex,
+        SqlError::Internal(_) => Reason::Internal,
+    };
+    let problem = Problem::new(reason, message);
+    match error.at() {
+        Some(at) => problem.context(json!({"line": at.line, "column": at.column})),
+        None => problem,
     }
 }
 

@@ -11,11 +11,16 @@ mod listing;
 mod plan;
 mod resolve;
 mod seal;
+mod sql;
 #[cfg(test)]
 mod tests;
 
 pub use error::{Place, PlanError};
 pub use listing::{CatalogView, FieldDescription, TableDescription, TableEntry};
-pub use plan::{Listing, Plan, Read};
+pub use plan::{Listing, Plan, Read, Sql};
 pub use resolve::ServiceLimits;
-pub use seal::{seal_description, seal_read, seal_tables};
+pub use seal::{seal_description, seal_read, seal_schema, seal_tables};
+pub use sql::{
+    AllowedFunctions, ParameterName, Resolved, SqlError, SqlOrigin, SqlPlace, SqlRelation, SqlSpec, Statement,
+    parse_sql, print, seal_aggregate, seal_sql, seal_tool,
+};

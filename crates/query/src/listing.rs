@@ -22,6 +22,11 @@ pub enum CatalogView {
     },
     /// One table's shape, unwrapped.
     Description(TableDescription),
+    /// `{"resource":[{"name":…,"field":[…]}]}`
+    Schema {
+        /// By name, or in the order in which they were asked for.
+        resource: Vec<TableDescription>,
+    },
 }
 
 /// A table in a listing.
@@ -76,6 +81,11 @@ pub(crate) fn tables<'a>(tables: impl Iterator<Item = &'a Table>, as_list: bool)
 
 /// One table's shape. A column without an entry in `access` counts as denied.
 pub(crate) fn description(table: &Table, access: &[ColumnAccess]) -> CatalogView {
+    CatalogView::Description(shape(table, access))
+}
+
+/// The same, bare.
+pub(crate) fn shape(table: &Table, access: &[ColumnAccess]) -> TableDescription {
     let readable = |ix: &ColumnIx| matches!(access.get(usize::from(ix.0)), Some(how) if *how != ColumnAccess::Denied);
     let key: &[ColumnIx] = if table.primary_key.iter().all(readable) { &table.primary_key } else { &[] };
     let named = |ix: &ColumnIx| table.column(*ix).map(|column| column.name.to_string());
@@ -85,12 +95,12 @@ pub(crate) fn description(table: &Table, access: &[ColumnAccess]) -> CatalogView
         .zip(access)
         .filter_map(|((ix, column), access)| field(column, access, key.contains(&ix)))
         .collect();
-    CatalogView::Description(TableDescription {
+    TableDescription {
         name: table.name.clone(),
         kind: table.kind,
         primary_key: key.iter().filter_map(named).collect(),
         field,
-    })
+    }
 }
 
 fn field(column: &Column, access: &ColumnAccess, is_primary_key: bool) -> Option<FieldDescription> {

@@ -42,8 +42,9 @@ use asuser_core::{Digest, ReadSpec};
 use asuser_policy::{Decision, ListingDecision};
 
 use crate::listing::CatalogView;
+use crate::sql::SqlSpec;
 
-/// An authorised, bound piece of work. `A` says of which kind, and carries it: [`Read`] or [`Listing`].
+/// An authorised, bound piece of work. `A` says of which kind, and carries it: [`Read`], [`Sql`] or [`Listing`].
 ///
 /// ```compile_fail,E0451
 /// fn forge(read: asuser_query::Read, fingerprint: asuser_core::Digest) -> asuser_query::Plan<asuser_query::Read> {
@@ -96,6 +97,18 @@ pub struct Listing {
     view: CatalogView,
 }
 
+/// SQL runs over relations as the caller may see them.
+///
+/// ```compile_fail,E0451
+/// fn forge(decision: asuser_policy::ListingDecision, spec: asuser_query::SqlSpec) -> asuser_query::Sql {
+///     asuser_query::Sql { decision, spec }
+/// }
+/// ```
+pub struct Sql {
+    decision: ListingDecision,
+    spec: SqlSpec,
+}
+
 impl<A> Plan<A> {
     /// A digest of the request's shape, the same whatever its values: for the audit record.
     #[must_use]
@@ -131,6 +144,23 @@ impl Plan<Read> {
     }
 }
 
+impl Plan<Sql> {
+    // INVARIANT: the relations of `spec` were resolved from this very decision; `crate::sql` is the only caller.
+    pub(crate) const fn sql(decision: ListingDecision, spec: SqlSpec, fingerprint: Digest) -> Self {
+        Self { action: Sql { decision, spec }, fingerprint }
+    }
+    /// What to run.
+    #[must_use]
+    pub const fn spec(&self) -> &SqlSpec {
+        &self.action.spec
+    }
+    /// On whose authority.
+    #[must_use]
+    pub const fn decision(&self) -> &ListingDecision {
+        &self.action.decision
+    }
+}
+
 impl Plan<Listing> {
     // INVARIANT: `view` was made from this very decision.
     pub(crate) const fn listing_of(decision: ListingDecision, view: CatalogView, fingerprint: Digest) -> Self {
@@ -157,6 +187,11 @@ impl<A> fmt::Debug for Plan<A> {
 impl fmt::Debug for Read {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Read").field("table", &self.spec.table.name).finish_non_exhaustive()
+    }
+}
+impl fmt::Debug for Sql {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sql").field("origin", &self.spec.origin).finish_non_exhaustive()
     }
 }
 impl fmt::Debug for Listing {

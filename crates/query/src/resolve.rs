@@ -14,8 +14,8 @@
 use std::sync::Arc;
 
 use asuser_core::{
-    Column, ColumnAccess, ColumnIx, ColumnName, CompareOp, Condition, Fields, Filter, OrderTerm, OutputColumn,
-    ReadRequest, ReadSpec, RecordKey, Table, TableRef, Test, TestKind,
+    AggregateFunction, Column, ColumnAccess, ColumnIx, ColumnKind, ColumnName, CompareOp, Condition, Fields, Filter,
+    OrderTerm, OutputColumn, ReadRequest, ReadSpec, RecordKey, Table, TableRef, Test, TestKind,
 };
 
 use crate::dialect::shortened;
@@ -77,6 +77,46 @@ pub(crate) fn resolve(
         access: access.to_vec(),
         row_filter: row_filter.clone(),
     })
+}
+
+/// A condition over a table.
+pub(crate) fn condition(
+    table: &Table,
+    access: &[ColumnAccess],
+    asked: Option<&Condition<ColumnName>>,
+) -> Result<Option<Resolved>, PlanError> {
+    let mut nodes = 0;
+    asked.map(|asked| Seen { table, access }.condition(asked, 0, &mut nodes)).transpose()
+}
+
+/// A column that a request names.
+pub(crate) fn named(
+    table: &Table,
+    access: &[ColumnAccess],
+    name: &ColumnName,
+    parameter: &'static str,
+) -> Result<(), PlanError> {
+    Seen { table, access }.column(name, Place::of(parameter)).map(|_| ())
+}
+
+/// A column that an aggregate is computed over.
+pub(crate) fn aggregated(
+    table: &Table,
+    access: &[ColumnAccess],
+    name: &ColumnName,
+    function: AggregateFunction,
+) -> Result<(), PlanError> {
+    let seen = Seen { table, access };
+    let (_, column) = seen.column(name, Place::of("aggregates"))?;
+    let function = match function {
+        AggregateFunction::Sum => "sum",
+        AggregateFunction::Avg => "avg",
+        _ => return Ok(()),
+    };
+    match column.kind {
+        ColumnKind::Integer | ColumnKind::Decimal | ColumnKind::Float | ColumnKind::Other => Ok(()),
+        _ => Err(PlanError::NotANumber { function, column: name.to_string() }),
+    }
 }
 
 /// A table as one caller sees it.

@@ -8,9 +8,13 @@ use asuser_policy::{Decision, ListingDecision};
 
 use crate::dialect::shortened;
 use crate::error::PlanError;
+use crate::listing::CatalogView;
 use crate::plan::{Listing, Plan, Read};
 use crate::resolve::{ServiceLimits, resolve};
 use crate::{fingerprint, listing};
+
+/// Tables that one request may name.
+const SCHEMA_TABLES_MAX: usize = 200;
 
 /// Seals a read: the request over the table that was decided.
 ///
@@ -56,8 +60,35 @@ pub fn seal_description(decision: ListingDecision, table: &str, reach: &Reach) -
     Ok(Plan::listing_of(decision, view, fingerprint))
 }
 
+/// Seals the shapes of these tables, or of all that the caller may reach.
+///
+/// # Errors
+/// When one of them is no table that the caller may reach.
+pub fn seal_schema(decision: ListingDecision, tables: &[String], reach: &Reach) -> Result<Plan<Listing>, PlanError> {
+    let unknown = |table: &str| PlanError::NoSuchTable { service: decision.service().clone(), table: shortened(table) };
+    let mut shapes = Vec::new();
+    if tables.len() > SCHEMA_TABLES_MAX {
+        return Err(PlanError::TooComplex { limit: "200 tables named" });
+    }
+    if tables.is_empty() {
+        let seen = decision.tables().filter_map(|(table, access)| Some((table, narrowed(table, access, reach)?)));
+        shapes.extend(seen.map(|(table, access)| listing::shape(table, &access)));
+    }
+    for name in tables {
+        let found = decision.tables().find(|(known, _)| known.name.as_str() == name);
+        let found = found.and_then(|(known, access)| Some((known, narrowed(known, access, reach)?)));
+        let (known, access) = found.ok_or_else(|| unknown(name))?;
+        shapes.push(listing::shape(known, &access));
+    }
+    Ok(Plan::listing_of(decision, CatalogView::Schema { resource: shapes }, fingerprint::listing(None)))
+}
+
 /// How the columns read where the database has a say: those that it does not open are denied. `None`: nothing of the table is open.
-fn narrowed<'a>(table: &Table, access: &'a [ColumnAccess], reach: &Reach) -> Option<Cow<'a, [ColumnAccess]>> {
+pub(crate) fn narrowed<'a>(
+    table: &Table,
+    access: &'a [ColumnAccess],
+    reach: &Reach,
+) -> Option<Cow<'a, [ColumnAccess]>> {
     let columns = reach.columns(&table.name)?;
     if *columns == ReachedColumns::All {
         return Some(Cow::Borrowed(access));

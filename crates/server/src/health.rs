@@ -1,6 +1,7 @@
 //! `/health`, `/ready` and `/metrics`: for machines that watch. Not audited, and they tell nothing of a person, table or value.
 
 use asuser_audit::{Health, HealthState};
+use asuser_core::{Clock as _, SystemClock};
 use asuser_gateway::Gateway;
 use serde_json::json;
 
@@ -48,10 +49,21 @@ fn ready(gateway: &Gateway, audit: &Health) -> (u16, &'static str, String) {
         .iter()
         .map(|(name, service)| (name.to_string(), json!(if service.catalog.is_some() { "ready" } else { "not ready" })))
         .collect();
+    // One whose keys are missing does not make the others' people wait: it is told, and the answer stays.
+    let providers: serde_json::Map<_, _> = state
+        .identities
+        .status(SystemClock.now_ms())
+        .into_iter()
+        .map(|status| (status.provider.to_string(), json!(if status.ready { "ready" } else { "keys not fetched" })))
+        .collect();
     let any = state.services.values().any(|service| service.catalog.is_some());
     let ok = any && audit.state == HealthState::Ready;
-    let body =
-        json!({ "status": if ok { "ready" } else { "not ready" }, "audit": audit_word(audit), "services": services });
+    let body = json!({
+        "status": if ok { "ready" } else { "not ready" },
+        "audit": audit_word(audit),
+        "services": services,
+        "providers": providers,
+    });
     (if ok { 200 } else { 503 }, "application/json", body.to_string())
 }
 

@@ -2,60 +2,32 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use asuser_audit::{Answer, Released, ReleasedStream};
-use asuser_core::{Problem, Reason};
-use asuser_gateway::Gateway;
+use asuser_audit::{Answer, Opened, Released};
+use asuser_core::{Problem, Reason, ServiceName};
+use asuser_gateway::{Gateway, State};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use crate::TrustedProxies;
+use crate::body::Bodies;
 use crate::counts::Counts;
 use crate::health::Watch;
+use crate::mcp::{self, Asked, Extra, Surroundings};
+use crate::metadata::{Metadata, Resource};
+use crate::origin::Origins;
 use crate::patience::Patient;
 use crate::places::Places;
-use crate::rest;
-
-/// A limit on everything that a peer can hold.
-#[derive(Debug, Clone, Copy)]
-pub struct ServerLimits {
-    /// Connections at once; further ones wait in the kernel's queue.
-    pub connections_max: usize,
-    /// Connections at once of one address, for IPv6 of one /48; further ones are closed. Loopback and trusted proxies, who
-    /// speak for others, may have all.
-    pub connections_per_address_max: usize,
-    /// Bytes of request line and headers.
-    pub head_bytes_max: usize,
-    /// Time for a peer to send its request head, milliseconds.
-    pub head_time_ms_max: u64,
-    /// Time in which a peer must take something of an answer that waits for it, milliseconds; then the connection is closed.
-    pub write_time_ms_max: u64,
-    /// Time for requests under way when the server stops, milliseconds.
-    pub drain_time_ms_max: u64,
-}
-
-impl Default for ServerLimits {
-    fn default() -> Self {
-        Self {
-            connections_max: 1024,
-            connections_per_address_max: 256,
-            head_bytes_max: 64 * 1024,
-            head_time_ms_max: 10_000,
-            write_time_ms_max: 30_000,
-            drain_time_ms_max: 10_000,
-        }
-    }
-}
+use crate::stream::Streamed;
+use crate::{ListenerOptions, PublicUrl, ServerLimits, TrustedProxies, credential, rest};
 
 /// A bound socket with the gateway behind it.
 pub struct Listener {
@@ -68,6 +40,10 @@ struct Shared {
     gateway: Arc<Gateway>,
     proxies: TrustedProxies,
     counts: Arc<Counts>,
+    bodies: Bodies,
+    metadata: Metadata,
+    origins: Origins,
+    extra: Option<Arc<dyn Extra>>,
 }
 
 impl Listener {
@@ -75,14 +51,21 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is in use or not ours.
-    pub async fn bind(
-        address: SocketAddr,
-        gateway: Arc<Gateway>,
-        proxies: TrustedProxies,
-        limits: ServerLimits,
-    ) -> std::io::Result<Self> {
+    pub async fn bind(address: SocketAddr, gateway: Arc<Gateway>, options: ListenerOptions) -> std::io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
-        Ok(Self { socket, shared: Arc::new(Shared { gateway, proxies, counts: Arc::default() }), limits })
+        let ListenerOptions { proxies, limits, public_url, allowed_origins, scopes, extra } = options;
+        let address = socket.local_addr()?;
+        let public = public_url.unwrap_or_else(|| PublicUrl::of_listen(address));
+        let shared = Shared {
+            gateway,
+            proxies,
+            counts: Arc::default(),
+            bodies: Bodies::new(limits.body_time_ms_max),
+            origins: Origins::new(public.clone(), address, allowed_origins),
+            metadata: Metadata { public, scopes },
+            extra,
+        };
+        Ok(Self { socket, shared: Arc::new(shared), limits })
     }
 
     /// Where it listens.
@@ -244,95 +227,159 @@ async fn passed(until: &mut watch::Receiver<Option<Instant>>) {
 /// What is written: a whole body, or a stream.
 type Content = Either<Full<Bytes>, Streamed>;
 
-/// A stream on its connection. An error from it makes hyper close the connection without the last chunk (RFC 9112 §8), so that
-/// what came so far is not taken for a whole body.
-struct Streamed {
-    stream: Box<ReleasedStream>,
-    deadline: watch::Sender<Option<Instant>>,
-}
-
-impl Streamed {
-    fn new(stream: Box<ReleasedStream>, deadline: watch::Sender<Option<Instant>>) -> Self {
-        deadline.send_replace(stream.deadline());
-        Self { stream, deadline }
-    }
-}
-
-impl Drop for Streamed {
-    fn drop(&mut self) {
-        self.deadline.send_replace(None);
-        if !self.stream.is_ended() {
-            tracing::info!(request_id = %self.stream.request_id(), "a stream was not taken to its end");
-        }
-    }
-}
-
-impl Body for Streamed {
-    type Data = Bytes;
-    type Error = Problem;
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Problem>>> {
-        let polled = self.stream.poll_next(context);
-        if let Poll::Ready(Some(Err(problem))) = &polled {
-            let detail = problem.detail.as_deref().unwrap_or_default();
-            tracing::info!(request_id = %self.stream.request_id(), reason = problem.reason.code(), problem = problem.message, detail, "broken off");
-        }
-        polled.map_ok(|piece| Frame::data(piece.into()))
-    }
-    fn is_end_stream(&self) -> bool {
-        self.stream.is_ended()
-    }
-}
-
 async fn respond(
     shared: &Shared,
     peer: SocketAddr,
     request: Request<Incoming>,
     deadline: watch::Sender<Option<Instant>>,
 ) -> Response<Content> {
-    let (parts, _body) = request.into_parts();
-    if let Some(watch) = Watch::of(parts.uri.path()).filter(|_| parts.method == http::Method::GET) {
-        let (status, media_type, body) = watch.answer(&shared.gateway, &shared.counts);
-        return with_media_type(response(status, whole(body.into())), media_type);
+    let (parts, body) = request.into_parts();
+    if let Some(response) = shared.unaudited(&parts) {
+        return response;
     }
     let source = shared.proxies.source(peer.ip(), &parts.headers);
-    let answer = shared.gateway.answer(rest::read(&parts, source)).await;
-    let mut response = write(answer, deadline);
-    if rest::has_body(&parts.headers) {
+    let (mut response, unread) = if parts.uri.path() == mcp::PATH {
+        shared.answer_mcp(&parts, body, source, deadline).await
+    } else {
+        shared.answer_rest(&parts, body, source, deadline).await
+    };
+    if unread {
         // What follows on this connection may be the body that was not read.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// Opens an answer, whose record is durable by now, and writes it.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that opens an answer")]
-fn write(answer: Answer, deadline: watch::Sender<Option<Instant>>) -> Response<Content> {
-    let mut opened = answer.open();
-    let result = std::mem::replace(&mut opened.result, Ok(Released::Whole(Vec::new())));
-    let (mut response, problem) = match result {
-        Ok(Released::Whole(body)) => (response(200, whole(body)), None),
-        Ok(Released::Stream(stream)) => (response(200, Either::Right(Streamed::new(stream, deadline))), None),
-        Err(problem) => {
-            let detail = problem.detail.as_deref().unwrap_or_default();
-            tracing::info!(request_id = %opened.request_id, reason = problem.reason.code(), problem = problem.message, detail, "refused");
-            (response(problem.reason.status(), whole(rest::problem_body(&opened, &problem))), Some(problem))
+/// How a request's failure is written.
+enum Face<'a> {
+    /// With the methods that the route takes.
+    Rest(&'static str),
+    Mcp(&'a Asked),
+}
+
+impl Shared {
+    /// What holds nothing of a person, table or value, and needs no credential.
+    fn unaudited(&self, parts: &Parts) -> Option<Response<Content>> {
+        let path = parts.uri.path();
+        let get = parts.method == Method::GET;
+        if let Some(watch) = Watch::of(path).filter(|_| get) {
+            let (status, media_type, body) = watch.answer(&self.gateway, &self.counts);
+            return Some(with_media_type(response(status, whole(body.into())), media_type));
         }
-    };
-    let headers = response.headers_mut();
-    let mut set = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
+        let described = Resource::described_at(path);
+        if parts.method == Method::OPTIONS && (described.is_some() || path == mcp::PATH) {
+            return self.origins.preflight(&parts.headers).map(|headers| {
+                let mut response = response(204, whole(Vec::new()));
+                response.headers_mut().remove(header::CONTENT_TYPE);
+                response.headers_mut().extend(headers);
+                response
+            });
         }
-    };
-    set("x-request-id", opened.request_id.to_string());
-    if let Some(id) = opened.audit_id {
-        set("audit-id", id.to_string());
+        let resource = described.filter(|_| get)?;
+        let state = self.gateway.state();
+        let issuers: Vec<String> = state.identities.issuers().iter().map(ToString::to_string).collect();
+        let services: Vec<ServiceName> = state.services.keys().cloned().collect();
+        let mut response = response(200, whole(self.metadata.document(resource, &issuers, &services).into()));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        response.headers_mut().extend(self.origins.cors(&parts.headers));
+        Some(response)
     }
-    if let Some(problem) = problem {
+
+    /// A message of MCP. With it: whether a body was left unread.
+    async fn answer_mcp(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        source: IpAddr,
+        deadline: watch::Sender<Option<Instant>>,
+    ) -> (Response<Content>, bool) {
+        let body = if parts.method == Method::POST { Some(self.bodies.read(&parts.headers, body).await) } else { None };
+        let unread = !matches!(body, Some(Ok(_))) && credential::has_body(&parts.headers);
+        let state = self.gateway.state();
+        let services: Vec<ServiceName> = state.services.keys().cloned().collect();
+        let (request, asked) = {
+            let around = Surroundings {
+                origins: &self.origins,
+                services: &services,
+                configured: &|name| state.tools.contains_key(name),
+                extra: self.extra.as_deref(),
+            };
+            let body = match &body {
+                Some(Ok(body)) => Ok(&body[..]),
+                Some(Err(problem)) => Err(problem.clone()),
+                None => Ok(&[][..]),
+            };
+            mcp::read(parts, body, source, around)
+        };
+        let answer = self.gateway.answer(request).await;
+        let mut response = self.write(answer, deadline, &Face::Mcp(&asked), &state);
+        response.headers_mut().extend(self.origins.cors(&parts.headers));
+        (response, unread)
+    }
+
+    /// A request in the REST dialect. With it: whether a body was left unread.
+    async fn answer_rest(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        source: IpAddr,
+        deadline: watch::Sender<Option<Instant>>,
+    ) -> (Response<Content>, bool) {
+        let head = rest::Head::of(parts);
+        let allowed = head.allowed();
+        let body = if head.takes_body(parts) { Some(self.bodies.read(&parts.headers, body).await) } else { None };
+        let unread = !matches!(body, Some(Ok(_))) && credential::has_body(&parts.headers);
+        let state = self.gateway.state();
+        let request = {
+            let body = body.as_ref().map(|body| body.as_deref().map_err(Clone::clone));
+            let has_tool =
+                |service: &ServiceName, name: &str| state.tools.get(name).is_some_and(|tool| tool.service == *service);
+            head.read(parts, body, source, &has_tool)
+        };
+        let answer = self.gateway.answer(request).await;
+        (self.write(answer, deadline, &Face::Rest(allowed), &state), unread)
+    }
+
+    /// Opens an answer, whose record is durable by now, and writes it.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that opens an answer")]
+    fn write(
+        &self,
+        answer: Answer,
+        deadline: watch::Sender<Option<Instant>>,
+        face: &Face<'_>,
+        state: &State,
+    ) -> Response<Content> {
+        let mut opened = answer.open();
+        let result = std::mem::replace(&mut opened.result, Ok(Released::Whole(Vec::new())));
+        let (mut response, problem) = match result {
+            Ok(Released::Whole(body)) => (released(body, face), None),
+            Ok(Released::Stream(stream)) => (response(200, Either::Right(Streamed::new(stream, deadline))), None),
+            Err(problem) => {
+                let detail = problem.detail.as_deref().unwrap_or_default();
+                tracing::info!(request_id = %opened.request_id, reason = problem.reason.code(), problem = problem.message, detail, "refused");
+                (failed(&opened, &problem, face), Some(problem))
+            }
+        };
+        let headers = response.headers_mut();
+        let mut set = |name: &'static str, value: String| {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name, value);
+            }
+        };
+        set("x-request-id", opened.request_id.to_string());
+        if let Some(id) = opened.audit_id {
+            set("audit-id", id.to_string());
+        }
+        let Some(problem) = problem else { return response };
         if let Some(seconds) = problem.retry_after_s {
             set("retry-after", seconds.to_string());
         }
-        if let Some(challenge) = challenge(&problem) {
+        let (resource, needed, allowed) = match face {
+            Face::Rest(allowed) => (Resource::Root, &[][..], *allowed),
+            Face::Mcp(asked) => (Resource::Mcp, &asked.scopes[..], "POST, OPTIONS"),
+        };
+        let services: Vec<ServiceName> = state.services.keys().cloned().collect();
+        if let Some(challenge) = self.metadata.challenge(resource, &problem, needed, &services) {
             set("www-authenticate", challenge);
         }
         if problem.reason == Reason::TooManyRequests
@@ -343,26 +390,36 @@ fn write(answer: Answer, deadline: watch::Sender<Option<Instant>>) -> Response<C
             set("x-ratelimit-reset", problem.retry_after_s.unwrap_or(1).to_string());
         }
         if problem.reason == Reason::MethodNotAllowed {
-            set("allow", "GET".to_owned());
+            set("allow", allowed.to_owned());
         }
+        response
     }
-    response
 }
 
-/// RFC 6750 §3: no error code where no credential was sent.
-fn challenge(problem: &Problem) -> Option<String> {
-    const REALM: &str = r#"Bearer realm="asuser""#;
-    match problem.reason {
-        Reason::NoCredential => Some(REALM.to_owned()),
-        Reason::InsufficientScope => {
-            let scope =
-                problem.context.as_ref().and_then(|context| context.get("scope")).and_then(|scope| scope.as_str());
-            Some(format!(r#"{REALM}, error="insufficient_scope", scope="{}""#, scope.unwrap_or_default()))
+fn released(body: Vec<u8>, face: &Face<'_>) -> Response<Content> {
+    match face {
+        Face::Mcp(asked) if asked.is_notification() => {
+            let mut response = response(202, whole(Vec::new()));
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            response
         }
-        reason if reason.status() == 401 => Some(format!(r#"{REALM}, error="invalid_token""#)),
-        _ => None,
+        Face::Mcp(asked) if asked.is_events() => with_media_type(response(200, whole(body)), EVENTS),
+        _ => response(200, whole(body)),
     }
 }
+
+fn failed(opened: &Opened, problem: &Problem, face: &Face<'_>) -> Response<Content> {
+    match face {
+        Face::Rest(_) => response(problem.reason.status(), whole(rest::problem_body(opened, problem))),
+        Face::Mcp(asked) => {
+            let failure = mcp::write_problem(asked, opened, problem);
+            let response = response(failure.status, whole(failure.body));
+            if failure.events { with_media_type(response, EVENTS) } else { response }
+        }
+    }
+}
+
+const EVENTS: &str = "text/event-stream";
 
 fn whole(body: Vec<u8>) -> Content {
     Either::Left(Full::new(Bytes::from(body)))
@@ -422,6 +479,46 @@ mod tests {
         client.read_to_end(&mut heard).await.unwrap();
         assert!(heard.len() > MIB_32);
         assert_eq!(ended.await.unwrap().unwrap(), Ended::Closed);
+    }
+
+    /// What cancels a statement: its request is dropped when the client goes away, a body that was read or not.
+    #[tokio::test]
+    async fn a_request_ends_with_its_connection() {
+        struct Told(Option<tokio::sync::oneshot::Sender<()>>);
+        impl Drop for Told {
+            fn drop(&mut self) {
+                let _ = self.0.take().map(|told| told.send(()));
+            }
+        }
+        for read in [true, false] {
+            let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
+            let (stream, _) = socket.accept().await.unwrap();
+            let (begun, has_begun) = tokio::sync::oneshot::channel();
+            let (told, is_told) = tokio::sync::oneshot::channel();
+            let parts = std::sync::Mutex::new(Some((begun, Told(Some(told)))));
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (begun, told) = parts.lock().unwrap().take().unwrap();
+                async move {
+                    if read {
+                        let body = Bodies::new(60_000).read(&http::HeaderMap::new(), request.into_body()).await;
+                        assert_eq!(body.unwrap(), "{}");
+                    }
+                    begun.send(()).unwrap();
+                    std::future::pending::<()>().await;
+                    drop(told);
+                    Ok::<_, Infallible>(response(200, whole(Vec::new())))
+                }
+            });
+            let (_stop, stopping) = watch::channel(false);
+            let (_deadline, until) = watch::channel(None);
+            let driven = tokio::spawn(drive(stream, service, until, ServerLimits::default(), stopping));
+            client.write_all(b"POST /mcp HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+            has_begun.await.unwrap();
+            drop(client);
+            is_told.await.expect("the request's future was dropped");
+            let _ = driven.await.unwrap();
+        }
     }
 
     #[test]

@@ -75,6 +75,7 @@ struct Counts {
     asked: AtomicU64,
     checked: AtomicU64,
     long: AtomicU64,
+    submitted: AtomicU64,
     broken: AtomicU64,
     dropped: AtomicU64,
     failed: AtomicU64,
@@ -102,9 +103,17 @@ pub fn no_answer_is_anothers(fixture: &dyn Fixture) {
         }
         callers.join_all().await;
         println!("{:?}", post.counts);
-        let Counts { checked, long, broken, dropped, failed, kills, .. } = &post.counts;
+        let Counts { checked, long, submitted, broken, dropped, failed, kills, .. } = &post.counts;
         let kills_least = if post.kills { 5 } else { 0 };
-        let tried = [(100, checked), (5, long), (5, broken), (20, dropped), (20, failed), (kills_least, kills)];
+        let tried = [
+            (100, checked),
+            (5, long),
+            (10, submitted),
+            (5, broken),
+            (20, dropped),
+            (20, failed),
+            (kills_least, kills),
+        ];
         for (least, counter) in tried {
             let least = (least * seconds).div_ceil(10);
             assert!(counter.load(Ordering::Relaxed) >= least, "too few to mean anything: {:?}", post.counts);
@@ -174,6 +183,7 @@ async fn call(post: Arc<Post>, seed: u64, until: Instant) {
             2 => abandon(&post, person, "*", (state >> 24) % 12).await,
             3 => abandon(&post, person, SHORT, (state >> 24) % 6).await,
             4 => check(&post, person, "*").await,
+            5 | 6 => check_sql(&post, person).await,
             _ => check(&post, person, SHORT).await,
         }
         if post.counts.asked.fetch_add(1, Ordering::Relaxed) % BETWEEN_KILLS == BETWEEN_KILLS - 1 {
@@ -198,6 +208,18 @@ async fn check(post: &Post, person: usize, fields: &str) {
     assert_eq!(answer.count, Some(u64::try_from(person + 1).unwrap()));
     let is_long = fields == "*" && answer.resource.len() * body(person).len() > SEGMENT_BYTES_MAX;
     count(if is_long { &post.counts.long } else { &post.counts.checked });
+}
+
+/// SQL of their own, on connections of their own.
+async fn check_sql(post: &Post, person: usize) {
+    let text = "SELECT l.id, l.owner, l.email FROM letters AS l ORDER BY l.id";
+    let answer = match post.usual.sql(&post.people[person], text).await {
+        Err(Failure::Connector(ConnectorError::Busy)) => return count(&post.counts.busy),
+        Err(failure) if post.is_lost(&failure) => return,
+        other => other.unwrap(),
+    };
+    assert!(answer.resource == expected(person, SHORT), "p{person} got another's rows by SQL");
+    count(&post.counts.submitted);
 }
 
 fn expected(person: usize, fields: &str) -> Vec<Json> {

@@ -20,6 +20,7 @@ mod people;
 mod rig;
 mod rows;
 mod schema;
+mod sql;
 mod values;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use rows::{
     the_record_says_who_ran_it,
 };
 pub use schema::{a_changed_table_gives_no_wrong_rows, an_unrelated_change_does_not_matter};
+pub use sql::{a_statement_that_runs_too_long_ends, submitted_sql_sees_what_the_person_sees};
 pub use values::{conditions_find_the_exact_value, values_come_back_as_they_were};
 
 /// A kind of database.
@@ -173,6 +175,8 @@ macro_rules! conformance_tests {
             a_dropped_read_frees_its_connection
             a_changed_table_gives_no_wrong_rows
             an_unrelated_change_does_not_matter
+            submitted_sql_sees_what_the_person_sees
+            a_statement_that_runs_too_long_ends
             no_answer_is_anothers
         }
     };

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use asuser_audit::{
-    Answer, Audit, Entry, Opened, Outcome, RecordsFace, Released, RequestFacts, Unreleased, VersionDigests,
+    Answer, Audit, Body, Entry, Opened, Outcome, RecordsFace, Released, RequestFacts, SqlFace, SqlResult, Unreleased,
+    VersionDigests,
 };
 use asuser_audit_log::{KeyStore, Log, Options, Reader, RecordView};
 use asuser_connector::{Connector, ConnectorError};
@@ -16,7 +17,7 @@ use asuser_identity::{Credential, Identities, Verified};
 use asuser_policy::{
     AttributeSchema, LoadError, Policies, PolicyFile, PolicyFolder, PolicySources, ServiceDefault, ServiceSource,
 };
-use asuser_query::{Plan, Read, ServiceLimits};
+use asuser_query::{AllowedFunctions, Plan, Read, ServiceLimits};
 use asuser_store::Store;
 use asuser_testkit::TestIssuer;
 use serde_json::{Value as Json, json};
@@ -214,21 +215,17 @@ impl Service {
     ) -> Result<Answered, Failure> {
         let mut entry = self.begin();
         let outcome = self.unreleased(&mut entry, person, table, key, &self::parameters(parameters)).await;
-        match outcome {
-            Ok(unreleased) => {
-                let opened = open(entry.finish(Outcome::Released(unreleased.render(FACE))).await);
-                answered(opened).await.map_err(Failure::Broken)
-            }
-            Err(failure) => {
-                let problem = match &failure {
-                    Failure::Refused(problem) | Failure::Broken(problem) => problem.clone(),
-                    Failure::Connector(error) => error.clone().into(),
-                };
-                let opened = open(entry.finish(Outcome::Refused(problem.clone())).await);
-                assert_eq!(opened.result.unwrap_err(), problem);
-                Err(failure)
-            }
-        }
+        finish(entry, outcome.map(|unreleased| unreleased.render(FACE))).await
+    }
+
+    /// SQL that a person submits.
+    ///
+    /// # Errors
+    /// Where it is refused or fails; the entry then says so.
+    pub async fn sql(&self, person: &Person, text: &str) -> Result<Answered, Failure> {
+        let mut entry = self.begin();
+        let outcome = self.unreleased_sql(&mut entry, person, text).await;
+        finish(entry, outcome.map(|unreleased| unreleased.render(SQL_FACE))).await
     }
 
     /// The records alone, where nothing may go wrong.
@@ -237,6 +234,30 @@ impl Service {
             Ok(answered) => answered.resource,
             Err(failure) => panic!("{table} {parameters:?}: {failure:?}"),
         }
+    }
+
+    async fn unreleased_sql(
+        &self,
+        entry: &mut Entry,
+        person: &Person,
+        text: &str,
+    ) -> Result<Unreleased<SqlResult>, Failure> {
+        let refused = |problem: Problem| Failure::Refused(problem);
+        let name = ServiceName::from(Self::NAME);
+        entry.identified(&person.verified).await.map_err(refused)?;
+        entry.acts_through(&person.delegation);
+        entry.asks(&name, "raw_sql", Some(&self.catalog));
+        let decision = self
+            .policies
+            .decide_listing(&person.verified, &person.delegation, &name, SystemClock.now_ms())
+            .map_err(|error| refused(error.into()))?;
+        let reach = self.connector.reach(&person.verified).await.map_err(Failure::Connector)?;
+        let statement = asuser_query::parse_sql(text, self.catalog.database, &AllowedFunctions::none(), &[]);
+        let statement = statement.map_err(|error| refused(error.into()))?;
+        let plan = asuser_query::seal_sql(decision, statement, None, &self.limits, &reach);
+        let plan = plan.map_err(|error| refused(error.into()))?;
+        let intent = entry.intend_durably(plan).await.map_err(refused)?;
+        self.connector.sql(intent).await.map_err(Failure::Connector)
     }
 
     fn begin(&self) -> Entry {
@@ -287,7 +308,13 @@ pub fn parameters(parameters: &[(&str, &str)]) -> Vec<(String, String)> {
 /// The records and what is known of them.
 const FACE: RecordsFace = RecordsFace { opening: |_| br#"{"resource":["#.to_vec(), closing };
 
+const SQL_FACE: SqlFace = SqlFace { opening: |_| br#"{"resource":["#.to_vec(), closing: |_, totals| end(totals) };
+
 fn closing(_: &Plan<Read>, totals: &Totals) -> Vec<u8> {
+    end(totals)
+}
+
+fn end(totals: &Totals) -> Vec<u8> {
     let count = totals.count.map_or_else(|| "null".to_owned(), |count| count.to_string());
     format!("],\"count\":{count},\"rows\":{},\"more\":{}}}", totals.rows, totals.more).into_bytes()
 }
@@ -295,6 +322,24 @@ fn closing(_: &Plan<Read>, totals: &Totals) -> Vec<u8> {
 #[expect(clippy::disallowed_methods, reason = "the end of the pipeline: a check stands where the listener does")]
 fn open(answer: Answer) -> Opened {
     answer.open()
+}
+
+async fn finish(entry: Entry, outcome: Result<Unreleased<Body>, Failure>) -> Result<Answered, Failure> {
+    match outcome {
+        Ok(unreleased) => {
+            let opened = open(entry.finish(Outcome::Released(unreleased)).await);
+            answered(opened).await.map_err(Failure::Broken)
+        }
+        Err(failure) => {
+            let problem = match &failure {
+                Failure::Refused(problem) | Failure::Broken(problem) => problem.clone(),
+                Failure::Connector(error) => error.clone().into(),
+            };
+            let opened = open(entry.finish(Outcome::Refused(problem.clone())).await);
+            assert_eq!(opened.result.unwrap_err(), problem);
+            Err(failure)
+        }
+    }
 }
 
 /// A long answer is taken to its end, or to where it is broken off.

@@ -7,6 +7,9 @@ mod completions;
 mod doctor;
 mod init;
 mod install;
+mod login;
+mod logout;
+mod mcp;
 mod operator;
 mod policy;
 mod provision;
@@ -68,6 +71,16 @@ enum Command {
     /// Write down the tables and columns of the databases.
     #[command(subcommand)]
     Catalog(catalog::CatalogCommand),
+    /// Sign in at an asuser, so that agents on this machine can ask for you.
+    ///
+    /// Prints an address, opens it in the browser, and keeps the tokens that come back, in the keyring or in a file that only you can read.
+    Login(login::LoginArguments),
+    /// Delete the tokens of `asuser login`, and revoke them.
+    Logout(logout::LogoutArguments),
+    /// Speak MCP on standard input and output, for clients that start a program.
+    ///
+    /// Passes each message on to the /mcp of an asuser, with your token. Exit code 2: there is no token.
+    Mcp(mcp::McpArguments),
     /// Check policies.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -96,6 +109,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Install(arguments) => install::run(&arguments),
         Command::Uninstall(arguments) => install::run_uninstall(&arguments),
         Command::Catalog(command) => catalog::run(&command),
+        Command::Login(arguments) => login::run(&arguments),
+        Command::Logout(arguments) => logout::run(&arguments),
+        Command::Mcp(arguments) => mcp::run(&arguments),
         Command::Policy(command) => policy::run(&command),
         Command::Completions(arguments) => completions::run(&arguments),
     }

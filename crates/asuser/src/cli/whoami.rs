@@ -38,7 +38,9 @@ pub(super) fn run(arguments: WhoamiArguments) -> anyhow::Result<ExitCode> {
     }
     let loaded = Loaded::read(&arguments.file.config)?;
     let credential = Credential::Bearer(Secret::new(token.trim().to_owned()));
-    let explanation = wiring::identities(&loaded)?.explain(&credential, SystemClock.now_ms());
+    let (identities, now_ms) = (wiring::identities(&loaded)?, SystemClock.now_ms());
+    super::runtime()?.block_on(identities.refresh(now_ms));
+    let explanation = identities.explain(&credential, now_ms);
     if arguments.json {
         out::line(serde_json::to_string_pretty(&explanation)?)?;
     } else {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use asuser_connector::RoleMapping;
-use asuser_core::{GroupName, ProviderName, ServiceName};
+use asuser_core::{DatabaseKind, GroupName, ProviderName, ServiceName};
 use asuser_identity::IdentityConfig;
 use asuser_policy::ServiceDefault;
+use asuser_query::AllowedFunctions;
 use serde::Deserialize;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +25,8 @@ pub(crate) struct ServiceConfig {
     #[serde(default = "statement_ms_max")]
     pub(crate) statement_ms_max: u64,
     pub(crate) connections: Option<usize>,
+    /// For people and models: what it holds.
+    pub(crate) description: Option<String>,
     pub(crate) waiting_max: Option<usize>,
 
     // SQLite.
@@ -48,6 +51,10 @@ pub(crate) struct ServiceConfig {
     pub(crate) app_name: Option<AppNameSetting>,
     pub(crate) trusted_functions: Option<BTreeSet<String>>,
     pub(crate) claims_key: Option<String>,
+    /// Functions of the company's own that SQL may call, `schema.name`.
+    pub(crate) sql_functions: Option<BTreeSet<String>>,
+    /// What the planner may expect submitted SQL to cost; 0: it is not asked.
+    pub(crate) sql_cost_max: Option<u64>,
     /// The tables and columns that somebody has looked at (`asuser catalog dump`); what is not in it is closed.
     pub(crate) catalog: Option<PathBuf>,
 }
@@ -57,6 +64,15 @@ pub(crate) struct ServiceConfig {
 pub(crate) enum ServiceKind {
     Sqlite,
     Postgres,
+}
+
+impl ServiceKind {
+    pub(crate) const fn database(self) -> DatabaseKind {
+        match self {
+            Self::Sqlite => DatabaseKind::Sqlite,
+            Self::Postgres => DatabaseKind::Postgres,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -170,10 +186,20 @@ impl ServiceConfig {
         role.mapping()
     }
 
+    /// What SQL may call besides the listed functions of the database itself.
+    pub(crate) fn functions(&self) -> anyhow::Result<AllowedFunctions> {
+        let named = self.sql_functions.iter().flatten().map(String::as_str);
+        AllowedFunctions::of(named).map_err(|error| anyhow::anyhow!("sql_functions: {error}"))
+    }
+
     /// Checks what can be checked without the database.
     pub(crate) fn check(&self, identities: &[IdentityConfig]) -> anyhow::Result<()> {
         self.check_name()?;
         self.check_keys()?;
+        self.functions()?;
+        if self.description.as_ref().is_some_and(|text| text.len() > 1_000) {
+            bail!("description: at most 1000 bytes");
+        }
         for (key, ok) in [
             ("max_records (1 to 100000)", (1..=100_000).contains(&self.max_records)),
             ("answer_mib_max (1 to 1024)", (1..=1024).contains(&self.answer_mib_max)),
@@ -223,6 +249,8 @@ impl ServiceConfig {
             ("app_name", self.app_name.is_some()),
             ("trusted_functions", self.trusted_functions.is_some()),
             ("claims_key", self.claims_key.is_some()),
+            ("sql_functions", self.sql_functions.is_some()),
+            ("sql_cost_max", self.sql_cost_max.is_some()),
         ];
         let sqlite = [("path", self.path.is_some())];
         let (foreign, kind): (&[(&str, bool)], _) = match self.kind {

@@ -246,7 +246,7 @@ name = "db"
 [[agent]]
 client_id = "{agent}"
 name = "Sales copilot"
-may = ["db:read"]
+may = ["db:read", "db:raw_sql"]
 "#,
         issuer = issuer::ISSUER,
         audience = issuer::AUDIENCE,

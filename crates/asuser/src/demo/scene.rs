@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use http::StatusCode;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::client::{self, Reply};
 use super::company::{self, PEOPLE, Person};
@@ -72,15 +72,18 @@ pub(super) async fn play(
         reply.status == StatusCode::UNAUTHORIZED,
     )?;
 
-    say("\n5. What the audit log says:\n")?;
+    let reply = over_mcp(&mut checks, server, &john, &johns).await?;
+    audit_ids.push((reply.audit_id, john, true));
+
+    say("\n6. What the audit log says:\n")?;
     audit_trail(&mut checks, running, folder, &audit_ids).await?;
 
     let last = if let Some(postgres) = postgres {
-        say("\n6. What PostgreSQL itself says:\n")?;
+        say("\n7. What PostgreSQL itself says:\n")?;
         witness::hear(&mut checks, running, folder, postgres, &john, &johns).await?;
-        7
+        8
     } else {
-        6
+        7
     };
 
     let (all, his) = (company::orders_total(), company::orders_of(john.login));
@@ -113,6 +116,34 @@ fn own_orders(checks: &mut Checks, person: &Person, reply: &Reply) -> anyhow::Re
     checks.expect("the customers' addresses are masked", !rows.is_empty() && rows.iter().all(masked))
 }
 
+/// SQL of the agent's own, as a tool's call.
+async fn over_mcp(checks: &mut Checks, server: SocketAddr, john: &Person, token: &str) -> anyhow::Result<Reply> {
+    const SQL: &str =
+        "SELECT status, count(*) AS orders, sum(total_cents) AS cents FROM orders GROUP BY status ORDER BY status";
+    say(format_args!("\n5. Over MCP it writes SQL itself, for {}:\n\n   run_sql {SQL}\n", john.name))?;
+    let reply = client::call_tool(server, token, "run_sql", &json!({ "sql": SQL })).await?;
+    let rows =
+        reply.body.pointer("/result/structuredContent/rows").and_then(Json::as_array).cloned().unwrap_or_default();
+    let mut counted = 0;
+    for row in &rows {
+        let number = |name: &str| row[name].as_i64().unwrap_or_default();
+        counted += number("orders");
+        let status = row["status"].as_str().unwrap_or("?");
+        say(format_args!("      {status:<10} {:>3} orders {:>11} cents", number("orders"), number("cents")))?;
+    }
+    let own = company::orders_of(john.login);
+    checks.expect(
+        &format!("it counts {own} orders: those that exist for {}", john.name),
+        usize::try_from(counted) == Ok(own),
+    )?;
+    let refused = client::call_tool(server, token, "run_sql", &json!({ "sql": "DELETE FROM orders" })).await?;
+    checks.expect(
+        "DELETE is refused: SQL here only reads",
+        refused.body.pointer("/result/isError") == Some(&Json::Bool(true)),
+    )?;
+    Ok(reply)
+}
+
 /// The same token with another subject and login in it, and the old signature.
 fn tampered(token: &str, from: &Person, to: &Person) -> anyhow::Result<String> {
     let mut parts = token.split('.');
@@ -136,7 +167,8 @@ async fn audit_trail(
         say(format_args!("      {entry}"))?;
     }
     for (audit_id, person, released) in expected {
-        let found = entries.iter().find(|entry| entry.audit_id == *audit_id);
+        // The last record of an entry says how it ended.
+        let found = entries.iter().rfind(|entry| entry.audit_id == *audit_id);
         let named = found.is_some_and(|entry: &Shown| {
             entry.email.as_deref() == Some(&*person.email())
                 && entry.actor.as_deref() == Some(AGENT)
@@ -169,6 +201,12 @@ Try, in another terminal:
        -H "Authorization: Bearer $({program} demo token sam)"
   curl -s http://{server}/api/v2/db/_table/employees -H "Authorization: Bearer $({program} demo token maria)"
   curl -s http://{server}/whoami -H "Authorization: Bearer $({program} demo token john)"
+
+An MCP client of yours asks for John with this in its configuration (Claude Desktop, Cursor, VS Code: docs/clients):
+
+  {{"mcpServers": {{"asuser-demo": {{"command": "sh", "args": ["-c",
+    "ASUSER_TOKEN=$({program} demo token john) exec {program} mcp --stdio --url http://{server}"]}}}}}}
+
   {program} audit tail --config {folder}/asuser.toml
   {program} audit verify --config {folder}/asuser.toml
 {database}

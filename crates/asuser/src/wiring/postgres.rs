@@ -38,6 +38,9 @@ pub(crate) fn options(loaded: &Loaded, config: &ServiceConfig) -> anyhow::Result
         options.schemas.clone_from(schemas);
     }
     options.trusted_functions = config.trusted_functions.clone().unwrap_or_default();
+    if let Some(cost_max) = config.sql_cost_max {
+        options.sql_cost_max = (cost_max > 0).then_some(cost_max);
+    }
     if let Some(reference) = &config.claims_key {
         let key = loaded.secret(reference).map_err(|why| anyhow::anyhow!("claims_key: {why}"))?;
         options.claims_key = Some(key.expose().parse::<ClaimsKey>()?);

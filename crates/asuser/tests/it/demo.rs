@@ -94,6 +94,8 @@ fn the_scene_holds_on_a_postgresql_of_its_own() {
         "9 of 40 orders: Jane Smith's own",
         "404",
         "401",
+        "run_sql SELECT",
+        "it counts 7 orders",
         "sales-copilot",
         "verifies",
         "asuser_login/john.doe",

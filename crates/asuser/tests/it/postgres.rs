@@ -124,6 +124,10 @@ impl Company {
 }
 
 fn each_case(server: &Arc<PostgresServer>, check: impl Fn(&Company, Mapping, Mode)) {
+    each_case_with(server, "", check);
+}
+
+fn each_case_with(server: &Arc<PostgresServer>, more: &str, check: impl Fn(&Company, Mapping, Mode)) {
     let cases = [
         (Mapping::PerPerson, Mode::Role),
         (Mapping::PerGroup, Mode::Role),
@@ -131,7 +135,7 @@ fn each_case(server: &Arc<PostgresServer>, check: impl Fn(&Company, Mapping, Mod
         (Mapping::PerPerson, Mode::Certificate),
     ];
     for (mapping, mode) in cases {
-        let mut company = Company::new(server, mapping, mode, "");
+        let mut company = Company::new(server, mapping, mode, more);
         if mode == Mode::Certificate {
             let made = company.site.command_in(&["ca", "init", "--dir", "ca"]);
             assert!(made.status.success(), "{}", said(&made));
@@ -178,6 +182,78 @@ fn the_missions_program_gets_each_persons_rows_in_each_mapping_and_mode() {
         let line = |line: &&str| line.contains(user) && line.contains(&format!("a=asuser/{id}/alice"));
         assert!(log.lines().any(|l| line(&l)), "{mapping:?} {mode:?}: no line of {user} with {id}");
     });
+}
+
+/// SQL of the caller's own is theirs too, and the server says so; views and what is not opened as the database has them.
+#[test]
+fn submitted_sql_is_the_persons_in_each_mapping_and_mode() {
+    let server = PostgresServer::shared(Version::Fifteen);
+    let more = "[actor.none]\nraw_sql = true\n[actor.unregistered]\nraw_sql = true\n";
+    each_case_with(&server, more, |company, mapping, mode| {
+        let sql = |person: &str, text: &str| {
+            let body = json!({ "sql": text });
+            crate::sql::post(&company.site, "/api/v2/db/_sql", &company.token(person), &body)
+        };
+        for (person, total) in [("alice", 400), ("bob", 1677)] {
+            let reply = sql(
+                person,
+                "SELECT sum(o.amount) AS total, count(c.id) AS n FROM orders o JOIN contacts c ON c.id = o.id",
+            );
+            assert_eq!(reply.status, 200, "{mapping:?} {mode:?} {person}: {reply:?}");
+            assert_eq!(reply.json()["resource"], json!([{ "total": total, "n": 2 }]), "{mapping:?} {mode:?} {person}");
+            let user = if mode == Mode::Certificate { "u=alice" } else { &format!("u={}", company.login) };
+            let id = reply.header("audit-id").unwrap();
+            let log = server.log();
+            let line = |line: &&str| line.contains(&format!("a=asuser/{id}/{person}")) && line.contains("row_to_json");
+            assert!(log.lines().any(|l| line(&l)), "{mapping:?} {mode:?}: no line with {id}");
+            assert!(person == "bob" || log.lines().any(|l| line(&l) && l.contains(user)), "{mapping:?} {mode:?}");
+        }
+        let secret = sql("alice", "SELECT v FROM secrets");
+        assert_eq!((secret.status, secret.reason().as_str()), (400, "ASU-506"), "{secret:?}");
+    });
+}
+
+/// In a session that is the person's login, people of one login could see each other's statements: no SQL of their own there.
+#[test]
+fn a_login_that_several_people_share_runs_no_submitted_sql() {
+    let server = PostgresServer::own(Version::Fifteen);
+    let more = "[actor.none]\nraw_sql = true\n[actor.unregistered]\nraw_sql = true\n\
+                [[tool]]\nname = \"mine\"\ndescription = \"My orders\"\nservice = \"db\"\nsql = \"SELECT id FROM orders ORDER BY id\"\n";
+    let mut company = Company::new(&server, Mapping::PerGroup, Mode::Certificate, more);
+    company.database.execute("ALTER ROLE sales_role LOGIN");
+    let made = company.site.command_in(&["ca", "init", "--dir", "ca"]);
+    assert!(made.status.success(), "{}", said(&made));
+    server.trust_client_ca(&std::fs::read_to_string(company.site.path("ca/ca-bundle.crt")).unwrap());
+    company.start();
+    let post = |path: &str, body: Json| crate::sql::post(&company.site, path, &company.token("alice"), &body);
+    let refused = post("/api/v2/db/_sql", json!({ "sql": "SELECT id FROM orders" }));
+    assert_eq!((refused.status, refused.reason().as_str()), (403, "ASU-507"), "{refused:?}");
+    assert_eq!(company.get("alice", "/api/v2/db/_table/orders").ids(), [1, 3]);
+    assert_eq!(post("/api/v2/db/_proc/mine", json!({})).ids(), [1, 3]);
+}
+
+/// A function in a policy that nobody vouched for could say who asks, where the role alone does not (SPEC C).
+#[test]
+fn under_a_shared_role_sql_runs_no_function_that_is_not_trusted() {
+    let server = PostgresServer::shared(Version::Fifteen);
+    let more = "[actor.none]\nraw_sql = true\n[actor.unregistered]\nraw_sql = true\n";
+    for (trusted, status) in [("", 403), ("trusted_functions = [\"public.who()\"]\n", 200)] {
+        let company = Company::new(&server, Mapping::Shared, Mode::Role, &format!("{trusted}{more}"));
+        company.database.execute(
+            "CREATE FUNCTION who() RETURNS text LANGUAGE sql STABLE AS
+                 $$ SELECT current_setting('request.jwt.claims', true)::json ->> 'login' $$;
+             DROP POLICY own ON orders; CREATE POLICY own ON orders USING (owner = (SELECT who()))",
+        );
+        let company = company.started();
+        let body = json!({ "sql": "SELECT id FROM orders ORDER BY id" });
+        let reply = crate::sql::post(&company.site, "/api/v2/db/_sql", &company.token("alice"), &body);
+        assert_eq!(reply.status, status, "{reply:?}");
+        if status == 200 {
+            assert_eq!(reply.ids(), [1, 3]);
+        } else {
+            assert_eq!(reply.reason(), "ASU-608");
+        }
+    }
 }
 
 #[test]

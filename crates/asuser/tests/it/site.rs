@@ -83,6 +83,10 @@ impl Reply {
     pub(crate) fn reason(&self) -> String {
         self.json()["error"]["reason"].as_str().unwrap_or_default().to_owned()
     }
+    /// The reason of a refusal; nothing of an answer.
+    pub(crate) fn reason_or_none(&self) -> Option<String> {
+        (self.status != 200).then(|| self.reason())
+    }
     /// The ids of a list.
     pub(crate) fn ids(&self) -> Vec<i64> {
         assert_eq!(self.status, 200, "{self:?}");

@@ -11,10 +11,12 @@ use toml::{Table, Value};
 /// Which crates of the workspace a crate may depend on, tests aside. A new crate takes its place here and in ARCHITECTURE.md.
 const ORDER: &[(&str, &[&str])] = &[
     ("asuser-core", &[]),
-    ("asuser-identity", &["core"]),
+    ("asuser-fetch", &["core"]),
+    ("asuser-identity", &["core", "fetch"]),
     ("asuser-delegation", &["core", "identity"]),
     ("asuser-policy", &["core", "identity", "delegation"]),
-    ("asuser-query", &["core", "policy"]),
+    ("asuser-sql", &["core"]),
+    ("asuser-query", &["core", "policy", "sql"]),
     ("asuser-audit-log", &["core"]),
     ("asuser-store", &["core", "audit-log"]),
     ("asuser-audit", &["core", "identity", "delegation", "query", "audit-log"]),
@@ -30,6 +32,7 @@ const ORDER: &[(&str, &[&str])] = &[
         "asuser",
         &[
             "core",
+            "fetch",
             "identity",
             "delegation",
             "policy",
@@ -59,7 +62,8 @@ const ORDER: &[(&str, &[&str])] = &[
 const HEAVY: &[(&str, &[&str])] = &[
     ("cedar-policy", &["asuser-policy"]),
     ("rusqlite", &["asuser-connector-sqlite", "asuser-store", "asuser", "asuser-bench"]),
-    ("hyper", &["asuser-server", "asuser"]),
+    ("hyper", &["asuser-fetch", "asuser-server", "asuser"]),
+    ("sqlparser", &["asuser-sql"]),
     ("aws-lc-rs", &["asuser-identity", "asuser-testkit", "asuser"]),
     ("ed25519-dalek", &["asuser-audit-log"]),
 ];

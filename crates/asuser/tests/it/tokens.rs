@@ -11,7 +11,9 @@ fn no_token_is_401_with_a_challenge() {
     let site = Site::new().started();
     let reply = site.get_with(ORDERS, &[]);
     assert_eq!((reply.status, reply.reason()), (401, "ASU-201".into()));
-    assert_eq!(reply.header("www-authenticate"), Some(r#"Bearer realm="asuser""#));
+    let metadata = format!("{}/.well-known/oauth-protected-resource", site.url());
+    let challenge = format!(r#"Bearer realm="asuser", scope="db:read", resource_metadata="{metadata}""#);
+    assert_eq!(reply.header("www-authenticate"), Some(&*challenge), "no error code where no credential was sent");
     // Routes, tables and syntax tell a stranger nothing.
     for path in ["/nothing", "/api/v2/nowhere/_table", "/api/v2/db/_table/orders?filter=((", "/api/v2/system/user"] {
         assert_eq!(site.get_with(path, &[]).status, 401, "{path}");

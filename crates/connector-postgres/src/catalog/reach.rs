@@ -63,6 +63,10 @@ pub(super) struct Reach {
     pub(super) signed: bool,
     /// Conditions may be sent to another server, which compares in its own way.
     pub(super) remote: bool,
+    /// The relations behind it, without what its policies look into. Sorted.
+    pub(super) relations: Vec<u32>,
+    /// A function of somebody's own computes its rows, and may read anything.
+    pub(super) opaque: bool,
 }
 
 /// What a walk came by.
@@ -105,7 +109,16 @@ impl Graph {
             _ => false,
         };
         let leaves_state = whole.sets || !whole.functions.is_empty();
-        Reach { functions: whole.functions.into_iter().collect(), leaves_state, signed, remote: own.remote }
+        let mut relations: Vec<u32> = own.relations.iter().map(|node| node.1).filter(|id| *id != oid).collect();
+        relations.sort_unstable();
+        Reach {
+            functions: whole.functions.into_iter().collect(),
+            leaves_state,
+            signed,
+            remote: own.remote,
+            relations,
+            opaque: !own.functions.is_empty(),
+        }
     }
 
     fn walk(&self, start: Node, through_policies: bool) -> Walk {

@@ -90,6 +90,11 @@ impl Json {
     /// Appends what stands between the quotes of a text, with U+FFFD for bytes that are no UTF-8.
     pub(super) fn push_text(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         self.check(bytes.len())?;
+        if is_plain(bytes) {
+            // ASCII is UTF-8.
+            self.bytes.extend_from_slice(bytes);
+            return Ok(());
+        }
         if std::str::from_utf8(bytes).is_ok() {
             return self.push_escaped(bytes);
         }
@@ -147,9 +152,26 @@ fn clean_len(bytes: &[u8]) -> usize {
     clean + rest.iter().take_while(|byte| !needs_escape(**byte)).count()
 }
 
+/// ASCII, and nothing of it needs an escape: what most texts are.
+fn is_plain(bytes: &[u8]) -> bool {
+    let plain = |word: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*word);
+        is_clean(word) && word & HIGH_BITS == 0
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().all(plain)
+        && match bytes.last_chunk::<8>() {
+            // The last eight bytes again are sooner looked at than the rest one by one.
+            Some(last) => plain(last),
+            None => rest.iter().all(|byte| byte.is_ascii() && !needs_escape(*byte)),
+        }
+}
+
 const fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
+
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// None of the eight bytes needs an escape. A byte below `n` borrows into its own highest bit when `n` is taken from it; a borrow
 /// that came from the byte below it is one that was found there already.
@@ -160,5 +182,25 @@ const fn is_clean(word: u64) -> bool {
     }
     let quote = word ^ (EACH * 0x22);
     let backslash = word ^ (EACH * 0x5C);
-    (below(word, 0x20) | below(quote, 1) | below(backslash, 1)) & (EACH * 0x80) == 0
+    (below(word, 0x20) | below(quote, 1) | below(backslash, 1)) & HIGH_BITS == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_plain, needs_escape};
+
+    #[test]
+    fn one_byte_in_any_place_makes_a_text_not_plain() {
+        for length in 0..=25 {
+            let text = vec![b'a'; length];
+            assert!(is_plain(&text));
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut other = text.clone();
+                    other[at] = byte;
+                    assert_eq!(is_plain(&other), byte.is_ascii() && !needs_escape(byte), "{byte} at {at} of {length}");
+                }
+            }
+        }
+    }
 }

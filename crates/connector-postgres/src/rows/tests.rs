@@ -52,6 +52,7 @@ fn spec(names: &[&str]) -> ReadSpec {
         kind: TableKind::Table,
         columns: names.iter().map(column).collect(),
         primary_key: Vec::new(),
+        reads: Default::default(),
     };
     let output = |(at, name): (usize, &&str)| OutputColumn { name: (*name).to_owned(), column: ColumnIx(at as u16) };
     ReadSpec {

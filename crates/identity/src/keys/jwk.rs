@@ -8,6 +8,9 @@ use crate::algorithm::{Algorithm, Family};
 use crate::token::json::{Object, parse_object};
 use crate::token::jws::shown;
 
+/// Of a published set, keys beyond these are not looked at.
+const KEYS_READ_MAX: usize = 256;
+
 /// Which keys a set may hold. Never both: a public key must not be usable as a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Accept {
@@ -33,6 +36,29 @@ pub(super) fn read_set(text: &str, accept: Accept) -> Result<Vec<Key>, String> {
         return Err(format!("no key that can verify a signature ({})", passed_over.join("; ")));
     }
     Ok(read)
+}
+
+/// The keys of a published set that can be used, and what was passed over.
+pub(super) fn read_published(text: &str) -> Result<(Vec<Key>, Vec<String>), String> {
+    let set = parse_object(text.as_bytes()).map_err(|error| format!("not a JWK Set: {error}"))?;
+    let keys = set.get("keys").and_then(Json::as_array).ok_or("not a JWK Set: it has no list `keys`")?;
+    let (mut read, mut notes) = (Vec::new(), Vec::new());
+    for (at, jwk) in keys.iter().enumerate().take(KEYS_READ_MAX) {
+        let Some(jwk) = jwk.as_object() else {
+            notes.push(format!("key {}: an object is expected", at + 1));
+            continue;
+        };
+        match read_key(jwk, Accept::Public) {
+            Ok(Found::Key(key)) => read.push(key),
+            // For encryption, or of a kind that is not used here: nothing to look after.
+            Ok(Found::Other(_)) => {}
+            Err(error) => notes.push(format!("{}: {error}", label(jwk, at))),
+        }
+    }
+    if read.is_empty() && notes.is_empty() {
+        notes.push("it has none for signatures".into());
+    }
+    Ok((read, notes))
 }
 
 /// One JWK.
@@ -93,7 +119,10 @@ fn read_key(jwk: &Object, accept: Accept) -> Result<Found, String> {
         "oct" => secret(jwk, kid, only),
         kty => return Ok(Found::Other(format!("`kty` is {:?}", shown(kty)))),
     };
-    key.map(Found::Key)
+    let mut key = key?;
+    key.x5t = text(jwk, "x5t")?.map(str::to_owned);
+    key.issuer = text(jwk, "issuer")?.map(str::to_owned);
+    Ok(Found::Key(key))
 }
 
 /// A file of public keys is often readable by many: whatever else is in it was disclosed. And a set with both kinds would let

@@ -15,7 +15,7 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm};
 
 use crate::algorithm::{Algorithm, Family};
-use crate::token::jws::{Compact, bad_signature, shown};
+use crate::token::jws::{Compact, Header, bad_signature, shown};
 
 /// A set may hold this many keys.
 const KEYS_MAX: usize = 64;
@@ -32,6 +32,10 @@ pub(crate) struct KeySet {
 #[derive(Debug)]
 pub(crate) struct Key {
     kid: Option<String>,
+    /// The thumbprint of its certificate, where the set has one.
+    x5t: Option<String>,
+    /// Entra: whose tokens it signs, with `{tenantid}` for any tenant.
+    pub(crate) issuer: Option<String>,
     verifiers: Vec<(Algorithm, Verifier)>,
 }
 
@@ -45,6 +49,22 @@ impl KeySet {
     /// The keys of a JWK Set (RFC 7517 §5). Keys for other uses are passed over.
     pub(crate) fn from_jwks(text: &str) -> Result<Self, String> {
         Self::new(jwk::read_set(text, jwk::Accept::Public)?)
+    }
+    /// The keys that a provider publishes. What cannot be used is passed over, since one odd key must not shut out everybody; what
+    /// was passed over is said. Two keys of one name are both passed over: a token could choose.
+    pub(crate) fn from_published(text: &str) -> Result<(Self, Vec<String>), String> {
+        let (mut keys, mut notes) = jwk::read_published(text)?;
+        let named = |keys: &[Key], kid: &str| keys.iter().filter(|key| key.kid.as_deref() == Some(kid)).count();
+        let twice: Vec<String> =
+            keys.iter().filter_map(|key| key.kid.clone()).filter(|kid| named(&keys, kid) > 1).collect();
+        keys.retain(|key| !key.kid.as_ref().is_some_and(|kid| twice.contains(kid)));
+        if let Some(kid) = twice.first() {
+            notes.push(format!("several keys have the kid {:?}: none of them is used", shown(kid)));
+        }
+        if keys.is_empty() && !notes.is_empty() {
+            return Err(format!("no key that can verify a signature ({})", notes.join("; ")));
+        }
+        Ok((Self::new(keys)?, notes))
     }
     /// The key of one JWK.
     pub(crate) fn from_jwk(text: &str) -> Result<Self, String> {
@@ -91,12 +111,37 @@ impl KeySet {
         Algorithm::ALL.iter().copied().filter(|algorithm| self.can(*algorithm)).collect()
     }
 
+    /// How many keys there are.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The keys' names, for the operator.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.keys.iter().map(|key| shown(key.kid.as_deref().unwrap_or("(no kid)"))).collect()
+    }
+
+    /// Whether a token names a key that is not here. One that names none may be any key's.
+    pub(crate) fn lacks(&self, header: &Header) -> bool {
+        let named = |name: &str| self.keys.iter().any(|key| key.is_named(name));
+        match (&header.kid, &header.x5t) {
+            (Some(kid), _) => !self.keys.iter().any(|key| key.kid.as_ref() == Some(kid)),
+            (None, Some(x5t)) => !named(x5t),
+            (None, None) => false,
+        }
+    }
+
     /// The keys to try. With `kid`: exactly the key of that name, or, where the configured keys have no names (PEM), those without;
-    /// an unknown name is refused, and nothing is fetched. Without `kid`: every key that can do the algorithm, at most eight.
-    pub(crate) fn candidates(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Vec<&Key>, Problem> {
+    /// an unknown name is refused. Without `kid`: the key whose certificate `x5t` names, as AD FS does; else every key that can do
+    /// the algorithm, at most eight.
+    pub(crate) fn candidates(&self, algorithm: Algorithm, header: &Header) -> Result<Vec<&Key>, Problem> {
+        let kid = header.kid.as_deref();
         let fitting = || self.keys.iter().filter(|key| key.can(algorithm));
         let candidates: Vec<&Key> = match kid {
-            None => fitting().collect(),
+            None => match header.x5t.as_deref().and_then(|x5t| fitting().find(|key| key.is_named(x5t))) {
+                Some(key) => vec![key],
+                None => fitting().collect(),
+            },
             Some(kid) => match self.keys.iter().find(|key| key.kid.as_deref() == Some(kid)) {
                 Some(key) if key.can(algorithm) => vec![key],
                 Some(_) => return Err(bad_signature(format!("the key {:?} is not for {algorithm}", shown(kid)))),
@@ -136,6 +181,11 @@ impl Key {
     /// The key's name, for the operator.
     pub(crate) fn label(&self) -> String {
         self.kid.as_ref().map_or_else(|| "the key without a name".into(), |kid| format!("the key {:?}", shown(kid)))
+    }
+
+    /// By its certificate's thumbprint, which some providers use as `kid` too.
+    fn is_named(&self, x5t: &str) -> bool {
+        [&self.x5t, &self.kid].into_iter().any(|name| name.as_deref() == Some(x5t))
     }
 
     fn can(&self, algorithm: Algorithm) -> bool {
@@ -190,7 +240,7 @@ impl Key {
             .map(|algorithm| parse(algorithm).map(|key| (algorithm, Verifier::Public(key))))
             .collect::<Result<_, _>>()
             .map_err(|error| format!("not a valid public key: {error}"))?;
-        Ok(Self { kid, verifiers })
+        Ok(Self { kid, x5t: None, issuer: None, verifiers })
     }
 
     /// A shared secret, at least as long as the digest (RFC 7518 §3.2).
@@ -213,7 +263,7 @@ impl Key {
                 Ok((*algorithm, Verifier::Secret(Box::new(hmac::Key::new(digest, secret)))))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { kid, verifiers })
+        Ok(Self { kid, x5t: None, issuer: None, verifiers })
     }
 }
 
@@ -234,7 +284,49 @@ fn rsa_parameters(algorithm: Algorithm) -> Result<&'static RsaParameters, String
 pub(crate) fn verify_jws(keys: &KeySet, pinned: &[Algorithm], token: &str) -> Result<Vec<u8>, Problem> {
     let token = Compact::parse(token)?;
     let algorithm = token.header.algorithm(pinned)?;
-    let candidates = keys.candidates(algorithm, token.header.kid.as_deref())?;
+    let candidates = keys.candidates(algorithm, &token.header)?;
     verify(&candidates, algorithm, &token)?;
     Ok(token.payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value as Json, json};
+
+    use super::KeySet;
+
+    fn value() -> impl Strategy<Value = Json> {
+        let text = prop_oneof![
+            "[A-Za-z0-9_-]{0,100}",
+            Just("AQAB".to_owned()),
+            Just("RSA".to_owned()),
+            Just("EC".to_owned()),
+            Just("P-256".to_owned()),
+            Just("sig".to_owned()),
+            any::<String>(),
+        ];
+        prop_oneof![4 => text.prop_map(Json::from), 1 => any::<i64>().prop_map(Json::from), 1 => Just(Json::Null), 1 => Just(json!([]))]
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        const KNOWN: &[&str] =
+            &["kty", "kid", "use", "alg", "n", "e", "crv", "x", "y", "k", "d", "x5t", "issuer", "key_ops"];
+        prop_oneof![9 => proptest::sample::select(KNOWN).prop_map(str::to_owned), 1 => any::<String>()]
+    }
+
+    proptest! {
+        /// What a provider publishes may be anything: keys, or an error.
+        #[test]
+        fn a_published_set_is_read_or_refused(
+            keys in proptest::collection::vec(proptest::collection::btree_map(name(), value(), 0..8), 0..6),
+            text in any::<String>(),
+        ) {
+            let set = json!({ "keys": keys.iter().collect::<Vec<_>>() }).to_string();
+            if let Ok((keys, _)) = KeySet::from_published(&set) {
+                prop_assert!(keys.len() > 0);
+            }
+            let _read = KeySet::from_published(&text);
+        }
+    }
 }

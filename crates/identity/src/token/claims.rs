@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::hidden::is_hidden;
 use super::json::Object;
 use super::jws::shown;
-use super::profile::Profile;
+use super::profile::{Audience, Profile};
 
 /// Identifiers are short (OpenID Connect Core §2 bounds `sub` likewise).
 const ID_BYTES_MAX: usize = 255;
@@ -117,11 +117,45 @@ fn identifier_value<'a>(value: &'a Json, name: &str) -> Result<&'a str, Problem>
     }
 }
 
-/// `sub`, or the claim that the mapping names instead; `sub` must be there in either case.
-pub(crate) fn subject(claims: &Object, claim: &str) -> Result<Subject, Problem> {
+/// `sub`, or the claim that the mapping names instead; `sub` must be there in either case, unless the profile knows better. With
+/// tenants: `oid.tid`, both GUIDs, in lower case.
+pub(crate) fn subject(claims: &Object, claim: &str, profile: &Profile) -> Result<Subject, Problem> {
     let required = |name: &str| identifier(claims, name)?.ok_or_else(|| bad_claim(name, "it is missing"));
-    let sub = required("sub")?;
-    Ok(if claim == "sub" { sub.into() } else { required(claim)?.into() })
+    if profile.sub_required || claim == "sub" {
+        required("sub")?;
+    }
+    if !profile.has_tenants {
+        return Ok(required(claim)?.into());
+    }
+    let guid = |name: &str| match required(name)? {
+        guid if is_guid(guid) => Ok(guid.to_ascii_lowercase()),
+        _ => Err(bad_claim(name, "a GUID is expected")),
+    };
+    Ok(format!("{}.{}", guid("oid")?, guid("tid")?).into())
+}
+
+/// The tenant in `tid` must be the one that `iss` names: all tenants of a cloud share its keys.
+pub(crate) fn tenant(claims: &Object, profile: &Profile) -> Result<(), Problem> {
+    if !profile.has_tenants {
+        return Ok(());
+    }
+    let tid = identifier(claims, "tid")?.ok_or_else(|| bad_claim("tid", "it is missing"))?;
+    let iss = identifier(claims, "iss")?.unwrap_or_default();
+    if iss.split('/').any(|part| part.eq_ignore_ascii_case(tid)) {
+        return Ok(());
+    }
+    Err(bad_claim("tid", "it names another tenant than the issuer does"))
+}
+
+/// Eight, four, four, four and twelve hexadecimal digits (RFC 9562 §4).
+pub(crate) fn is_guid(text: &str) -> bool {
+    let lengths = [8, 4, 4, 4, 12];
+    let parts: Vec<&str> = text.split('-').collect();
+    parts.len() == lengths.len()
+        && parts
+            .iter()
+            .zip(lengths)
+            .all(|(part, length)| part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The agent: `act` (RFC 8693 §4.1), else the client; and the client, where `act` names another one.
@@ -167,7 +201,12 @@ fn client<'a>(claims: &'a Object, profile: &Profile) -> Result<Option<&'a str>, 
 }
 
 /// One value of `aud` must be one of ours (RFC 7519 §4.1.3, RFC 9068 §4).
-pub(crate) fn audience(claims: &Object, ours: &[String]) -> Result<(), Problem> {
+pub(crate) fn audience(claims: &Object, ours: &[String], profile: &Profile) -> Result<(), Problem> {
+    profile.check_graph(claims)?;
+    if profile.audience == Audience::AudOrClient && !claims.contains_key("aud") {
+        let client = identifier(claims, "client_id")?.ok_or_else(|| bad_claim("client_id", "it is missing"))?;
+        return one_of(&[client], ours, "client_id");
+    }
     let named: Vec<&str> = match claims.get("aud") {
         None => return Err(bad_claim("aud", "it is missing")),
         Some(Json::String(one)) => vec![one],
@@ -177,6 +216,10 @@ pub(crate) fn audience(claims: &Object, ours: &[String]) -> Result<(), Problem> 
             .collect::<Result<_, _>>()?,
         Some(_) => return Err(bad_claim("aud", "a text or a list of texts is expected")),
     };
+    one_of(&named, ours, "aud")
+}
+
+fn one_of(named: &[&str], ours: &[String], claim: &str) -> Result<(), Problem> {
     if named.iter().any(|named| ours.iter().any(|our| our == named)) {
         return Ok(());
     }
@@ -185,7 +228,7 @@ pub(crate) fn audience(claims: &Object, ours: &[String]) -> Result<(), Problem> 
         Reason::WrongAudience,
         "the token was made for another service: ask for one with this service's audience",
     )
-    .detail(format!("`aud` is {}; expected is {ours:?}", named.join(", "))))
+    .detail(format!("`{claim}` is {}; expected is {ours:?}", named.join(", "))))
 }
 
 /// Refuses ID, refresh and logout tokens, and tokens without the claims that the profile demands.
@@ -193,7 +236,7 @@ pub(crate) fn access_token(claims: &Object, profile: &Profile) -> Result<(), Pro
     let other = |detail: String| Err(Problem::new(Reason::WrongTokenType, NO_ACCESS_TOKEN).detail(detail));
     // OpenID Connect Core §2 and §3.3.2.11: only ID tokens hold these.
     for name in ["nonce", "at_hash", "c_hash", "s_hash"] {
-        if claims.contains_key(name) {
+        if claims.contains_key(name) && !profile.is_id_token {
             return other(format!("it has `{name}`, the mark of an ID token"));
         }
     }
@@ -208,6 +251,24 @@ pub(crate) fn access_token(claims: &Object, profile: &Profile) -> Result<(), Pro
             None => {}
             Some(Json::String(kind)) if ACCESS.iter().any(|access| kind.eq_ignore_ascii_case(access)) => {}
             Some(kind) => return other(format!("the claim `{name}` is {}", shown(&kind.to_string()))),
+        }
+    }
+    for (name, values) in profile.access_values {
+        if !claims.get(*name).and_then(Json::as_str).is_some_and(|value| values.contains(&value)) {
+            return other(format!(
+                "the claim `{name}` is not {}, as in an access token of {}",
+                values.join(" or "),
+                profile.name
+            ));
+        }
+    }
+    for marks in profile.access_marks {
+        if !marks.iter().any(|name| claims.contains_key(*name)) {
+            return other(format!(
+                "it has no `{}`, which access tokens of {} have",
+                marks.join("` or `"),
+                profile.name
+            ));
         }
     }
     for name in profile.required {

@@ -1,19 +1,31 @@
 //! Is a human behind the token? (law 1)
 //!
-//! In: claims. Refuses every token that any known provider gives to a program acting for itself. Applied under every profile: a mark that
-//! a provider does not use costs nothing.
+//! In: claims. Refuses every token that any known provider gives to a program acting for itself. All of it is applied under every profile: a mark
+//! that a provider does not use costs nothing. A profile adds the claims that only people's tokens have.
 
 use asuser_core::{Problem, Reason};
 use serde_json::Value as Json;
 
 use super::claims::identifier;
 use super::json::Object;
+use super::profile::Profile;
 
 /// The claims in which providers name the client: RFC 9068, OpenID Connect, Entra v1 and AD FS, Okta.
 const CLIENTS: [&str; 4] = ["client_id", "azp", "appid", "cid"];
 
 /// Refuses a machine's token. `subject` is the principal's key; `login` and `address` are what the mapping names so.
-pub(crate) fn check(claims: &Object, subject: &str, login: Option<&str>, address: Option<&str>) -> Result<(), Problem> {
+pub(crate) fn check(
+    claims: &Object,
+    subject: &str,
+    login: Option<&str>,
+    address: Option<&str>,
+    profile: &Profile,
+) -> Result<(), Problem> {
+    for name in profile.human_marks {
+        if !has(claims, name) {
+            return Err(machine(format!("it has no `{name}`, which every person's token of {} has", profile.name)));
+        }
+    }
     let sub = identifier(claims, "sub")?.unwrap_or(subject);
     for name in CLIENTS {
         // Client credentials: the subject is the client itself (RFC 9068 §2.2, last paragraph on `sub`).

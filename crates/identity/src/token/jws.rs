@@ -34,7 +34,11 @@ pub(crate) struct Header {
     /// As written; judged by [`Header::algorithm`].
     alg: Option<String>,
     pub(crate) kid: Option<String>,
+    /// The certificate's thumbprint, by which AD FS names its key (RFC 7515 §4.1.7). It names; it brings nothing along.
+    pub(crate) x5t: Option<String>,
     pub(crate) typ: Option<String>,
+    /// Entra's tokens for Graph have a `nonce` here.
+    pub(crate) has_nonce: bool,
 }
 
 impl<'a> Compact<'a> {
@@ -78,7 +82,9 @@ impl Header {
         if kid.as_ref().is_some_and(|kid| kid.is_empty() || kid.len() > KID_BYTES_MAX) {
             return Err(bad_signature(format!("`kid` must have 1 to {KID_BYTES_MAX} bytes")));
         }
-        Ok(Self { alg: text(&object, "alg")?, kid, typ: text(&object, "typ")? })
+        let x5t = text(&object, "x5t")?.filter(|x5t| x5t.len() <= KID_BYTES_MAX);
+        let has_nonce = object.contains_key("nonce");
+        Ok(Self { alg: text(&object, "alg")?, kid, x5t, typ: text(&object, "typ")?, has_nonce })
     }
 
     /// The algorithm, if it is one of `pinned`: exact spelling, no negotiation (RFC 8725 §3.1).

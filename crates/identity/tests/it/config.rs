@@ -308,7 +308,11 @@ fn a_shared_secret_is_expressly_one() {
 
 #[test]
 fn blocks_are_complete_and_sane() {
-    assert!(wrong(|config| config.profile = "entra".into()).contains("rfc9068 and custom are known"));
+    assert!(
+        wrong(|config| config.profile = "entra".into()).contains(
+            "rfc9068, entra-v1, entra-v2, okta, auth0, keycloak, cognito, adfs, google, ping, custom are known"
+        )
+    );
     assert!(wrong(|config| config.issuer = "".into()).contains("issuer is empty"));
     assert!(wrong(|config| config.issuer = "https://idp.example.com ".into()).contains("issuer is empty"));
     assert!(wrong(|config| config.audience = asuser_identity::OneOrMore::More(vec![])).contains("audience is empty"));

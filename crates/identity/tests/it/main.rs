@@ -10,8 +10,14 @@ mod claims;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod endpoint;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod mapping;
+#[cfg(test)]
+mod oidc;
+#[cfg(test)]
+mod profiles;
 #[cfg(test)]
 mod rig;

@@ -55,7 +55,13 @@ fn table(name: &str, columns: &[&str]) -> (asuser_core::TableName, Arc<Table>) {
         }
     };
     let columns = columns.iter().map(column).collect();
-    let table = Table { name: name.into(), kind: TableKind::Table, columns, primary_key: vec![ColumnIx(0)] };
+    let table = Table {
+        name: name.into(),
+        kind: TableKind::Table,
+        columns,
+        primary_key: vec![ColumnIx(0)],
+        reads: Default::default(),
+    };
     (name.into(), Arc::new(table))
 }
 
@@ -66,7 +72,7 @@ fn service(
     tables: impl IntoIterator<Item = (asuser_core::TableName, Arc<Table>)>,
 ) -> ServiceSource {
     let tables = tables.into_iter().collect();
-    let catalog = Catalog { service: name.into(), database, version: Digest([7; 32]), tables };
+    let catalog = Catalog { service: name.into(), database, home_schema: None, version: Digest([7; 32]), tables };
     ServiceSource { catalog: Arc::new(catalog), default }
 }
 

@@ -102,7 +102,13 @@ pub const POSTGRES_MASKS: &str = "[orders]\nemail = \"email\"\n";
 /// The service of every case on SQLite: `loose` takes values of any type, `firm` does not.
 pub fn catalog() -> Catalog {
     let tables = ["firm", "loose"].map(|name| (name.into(), Arc::new(table(name)))).into_iter().collect();
-    Catalog { service: "db".into(), database: DatabaseKind::Sqlite, version: Digest([1; 32]), tables }
+    Catalog {
+        service: "db".into(),
+        database: DatabaseKind::Sqlite,
+        home_schema: None,
+        version: Digest([1; 32]),
+        tables,
+    }
 }
 
 /// The service of every case on PostgreSQL, as its connector reads it.
@@ -112,15 +118,33 @@ pub fn postgres_catalog() -> Catalog {
         .iter()
         .map(|spec| Column { binary_collation: text(spec), ..column(spec, spec.postgres, true) })
         .collect();
-    let table = Table { name: "orders".into(), kind: TableKind::Table, columns, primary_key: vec![ColumnIx(0)] };
+    let table = Table {
+        name: "orders".into(),
+        kind: TableKind::Table,
+        columns,
+        primary_key: vec![ColumnIx(0)],
+        reads: Default::default(),
+    };
     let tables = [(table.name.clone(), Arc::new(table))].into();
-    Catalog { service: "db".into(), database: DatabaseKind::Postgres, version: Digest([2; 32]), tables }
+    Catalog {
+        service: "db".into(),
+        database: DatabaseKind::Postgres,
+        home_schema: None,
+        version: Digest([2; 32]),
+        tables,
+    }
 }
 
 pub fn table(name: &str) -> Table {
     let strictly_typed = |spec: &ColumnSpec| name == "firm" && spec.kind != ColumnKind::Boolean || spec.name == "id";
     let columns = columns(DatabaseKind::Sqlite).iter().map(|spec| column(spec, spec.sqlite, strictly_typed(spec)));
-    Table { name: name.into(), kind: TableKind::Table, columns: columns.collect(), primary_key: vec![ColumnIx(0)] }
+    Table {
+        name: name.into(),
+        kind: TableKind::Table,
+        columns: columns.collect(),
+        primary_key: vec![ColumnIx(0)],
+        reads: Default::default(),
+    }
 }
 
 fn column(spec: &ColumnSpec, declared: &str, strictly_typed: bool) -> Column {

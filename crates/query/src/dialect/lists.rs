@@ -4,7 +4,7 @@
 //! mark doubled inside; in `fields` spaces within a name need no quotes. A key's value that holds a comma or a parenthesis, or
 //! begins with a quote, stands in single or double quotes.
 
-use asuser_core::{ColumnName, Fields, Literal, Order, RecordKey};
+use asuser_core::{Aggregate, AggregateFunction, ColumnName, Fields, Literal, Order, RecordKey};
 
 use super::cursor::Cursor;
 use super::error::{DialectError, Found, Syntax};
@@ -36,6 +36,22 @@ pub(super) fn names(parameter: &'static str, text: &str) -> Result<Vec<ColumnNam
             return Ok(names);
         }
         list.room(names.len(), FIELDS_MAX, "2,000 columns")?;
+    }
+}
+
+/// `region, SUM(amount), COUNT(*)`: columns, and what is computed.
+pub(super) fn aggregates(text: &str) -> Result<(Vec<ColumnName>, Vec<Aggregate>), DialectError> {
+    let mut list = List::new("fields", text);
+    let (mut names, mut aggregates) = (Vec::new(), Vec::new());
+    loop {
+        match list.function()? {
+            Some(function) => aggregates.push(list.aggregate(function)?),
+            None => names.push(list.column(Spaces::End)?),
+        }
+        if !list.more()? {
+            return Ok((names, aggregates));
+        }
+        list.room(names.len() + aggregates.len(), ORDER_MAX, "32 columns and functions")?;
     }
 }
 
@@ -128,6 +144,55 @@ impl List {
         }
         self.cursor.skip_space();
         Ok(name.into())
+    }
+
+    /// `SUM(`, if it comes next.
+    fn function(&mut self) -> Result<Option<AggregateFunction>, DialectError> {
+        self.cursor.skip_space();
+        let word: String =
+            (0..16).map_while(|ahead| self.cursor.peek_at(ahead)).take_while(|c| c.is_ascii_alphabetic()).collect();
+        let length = word.chars().count();
+        if self.cursor.peek_at(length) != Some('(') {
+            return Ok(None);
+        }
+        let function = match word.to_ascii_uppercase().as_str() {
+            "COUNT" => AggregateFunction::Count,
+            "SUM" => AggregateFunction::Sum,
+            "AVG" => AggregateFunction::Avg,
+            "MIN" => AggregateFunction::Min,
+            "MAX" => AggregateFunction::Max,
+            _ => return Err(self.unexpected(&["COUNT", "SUM", "AVG", "MIN", "MAX", "a column"])),
+        };
+        for _ in 0..=length {
+            self.cursor.bump();
+        }
+        self.cursor.skip_space();
+        Ok(Some(function))
+    }
+
+    /// What stands between the parentheses. The name of the value is DreamFactory's: `SUM_amount`, `COUNT_ALL`.
+    fn aggregate(&mut self, function: AggregateFunction) -> Result<Aggregate, DialectError> {
+        let shown = match function {
+            AggregateFunction::Count | AggregateFunction::CountDistinct => "COUNT",
+            AggregateFunction::Sum => "SUM",
+            AggregateFunction::Avg => "AVG",
+            AggregateFunction::Min => "MIN",
+            AggregateFunction::Max => "MAX",
+        };
+        let is_distinct = function == AggregateFunction::Count && self.word("distinct");
+        let (function, column, name) = if !is_distinct && self.cursor.eat('*') {
+            self.cursor.skip_space();
+            (function, None, format!("{shown}_ALL"))
+        } else {
+            let column = self.column(Spaces::Inside)?;
+            let name = if is_distinct { format!("{shown}_DISTINCT_{column}") } else { format!("{shown}_{column}") };
+            (if is_distinct { AggregateFunction::CountDistinct } else { function }, Some(column), name)
+        };
+        if !self.cursor.eat(')') {
+            return Err(self.unexpected(&["`)`"]));
+        }
+        self.cursor.skip_space();
+        Ok(Aggregate { function, column, name })
     }
 
     fn bare_column(&mut self, spaces: Spaces) -> Result<String, DialectError> {

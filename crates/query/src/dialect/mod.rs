@@ -25,7 +25,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use asuser_core::{ColumnName, Fields, ReadRequest};
+use asuser_core::{AggregateRequest, ColumnName, Fields, ReadRequest, RequestTree};
 
 pub(crate) use error::shortened;
 pub use error::{DialectError, Found, Syntax};
@@ -62,6 +62,48 @@ pub fn parse_read(
         check_one_record(&request)?;
     }
     Ok(request)
+}
+
+/// Reads a request for records, or for what is computed over them: `group`, or functions such as `SUM(amount)` in `fields`.
+///
+/// # Errors
+/// What the parameters ask is malformed, unknown or not served.
+pub fn parse_records(
+    table: &str,
+    key: Option<&str>,
+    parameters: &[(String, String)],
+) -> Result<RequestTree, DialectError> {
+    let computes = |(name, value): &(String, String)| match name.as_str() {
+        "group" | "group_by" => !value.trim().is_empty(),
+        // Only in quotes does a column's name hold a parenthesis.
+        "fields" | "select" => value.contains('(') && !value.contains(['"', '`', '[']),
+        _ => false,
+    };
+    if key.is_none() && parameters.iter().any(computes) {
+        return Ok(RequestTree::Aggregate(Box::new(parse_aggregate(table, parameters)?)));
+    }
+    Ok(RequestTree::Read(Box::new(parse_read(table, key, parameters)?)))
+}
+
+fn parse_aggregate(table: &str, parameters: &[(String, String)]) -> Result<AggregateRequest, DialectError> {
+    let sent = Parameters::collect(parameters::AGGREGATE, parameters)?;
+    let params = sent.value("params").map_or_else(|| Ok(BTreeMap::new()), params::parse)?;
+    let group = sent.value("group").map_or_else(|| Ok(Vec::new()), |text| lists::names("group", text))?;
+    let (named, aggregates) = sent.value("fields").map_or_else(|| Ok(Default::default()), lists::aggregates)?;
+    if named.iter().any(|name| !group.contains(name)) {
+        return Err(DialectError::BadParameter {
+            parameter: "fields",
+            expected: "columns of `group`, and COUNT, SUM, AVG, MIN or MAX of others",
+        });
+    }
+    Ok(AggregateRequest {
+        table: table.to_owned(),
+        group,
+        aggregates,
+        condition: sent.value("filter").map(|text| filter::parse(text, &params)).transpose()?,
+        order: sent.value("order").map_or_else(|| Ok(Vec::new()), lists::order)?,
+        limit: sent.number("limit")?.filter(|limit| *limit > 0),
+    })
 }
 
 /// Reads a request for a listing of services, tables or columns: whether bare names are wanted (`as_list`).

@@ -21,13 +21,20 @@ pub(super) const READ: &[Served] = &[
     &["id_type"],
     &["as_list"],
 ];
+/// What a request for aggregates may carry.
+pub(super) const AGGREGATE: &[Served] = &[
+    &["fields", "select"],
+    &["filter", "where"],
+    &["params"],
+    &["limit", "top"],
+    &["order", "sort", "order_by"],
+    &["group", "group_by"],
+];
 /// What a listing may carry.
 pub(super) const LISTING: &[Served] = &[&["as_list"]];
 
 /// Parts of the dialect that are not built. A flag may still say `false`, which asks for nothing.
 const NOT_BUILT: &[(&str, bool)] = &[
-    ("group", false),
-    ("group_by", false),
     ("having", false),
     ("related", false),
     ("include_schema", true),
@@ -161,7 +168,7 @@ fn not_served(name: &str, value: &str) -> Result<(), DialectError> {
         let asks_nothing = value.trim().is_empty() || (*is_flag && flag(value) == Some(false));
         return if asks_nothing { Ok(()) } else { Err(not_served(format!("the parameter `{known}`"))) };
     }
-    if READ.iter().flat_map(|names| names.iter()).any(|known| *known == name) {
+    if READ.iter().chain(AGGREGATE).flat_map(|names| names.iter()).any(|known| *known == name) {
         return Err(not_served(format!("the parameter `{name}` of this resource")));
     }
     // `params[:min]=5`, and `orders_by_customer_id.limit=5` of a related table
@@ -180,6 +187,7 @@ fn not_served(name: &str, value: &str) -> Result<(), DialectError> {
 fn nearest(name: &str) -> Option<&'static str> {
     let lower: String = name.chars().take(64).collect::<String>().to_lowercase();
     READ.iter()
+        .chain(AGGREGATE)
         .flat_map(|names| names.iter().copied())
         .map(|known| (strsim::damerau_levenshtein(&lower, known), known))
         .filter(|(distance, known)| *distance <= known.len() / 3)

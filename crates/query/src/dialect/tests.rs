@@ -358,7 +358,7 @@ fn one_record_takes_nothing_that_makes_sense_only_for_a_list() {
 #[test]
 fn what_is_not_a_parameter_is_refused_by_name() {
     let refused = |name: &str, value: &str| read(&[(name, value)]).map_err(|problem| problem.reason);
-    let unbuilt = ["group", "group_by", "having", "related", "file", "method", "callback"];
+    let unbuilt = ["having", "related", "file", "method", "callback"];
     for name in unbuilt {
         assert_eq!(refused(name, "x"), Err(Reason::NotServed), "{name}");
         assert!(refused(name, "").is_ok(), "{name}");
@@ -453,4 +453,51 @@ fn a_listing_takes_as_list_alone() {
     assert_eq!(listing("as_list", "true"), Ok(true));
     assert_eq!(listing("filter", "id>0"), Err(Reason::NotServed));
     assert_eq!(listing("as_lst", "true"), Err(Reason::BadParameter));
+}
+
+#[test]
+fn groups_and_functions_are_a_request_of_their_own() {
+    use asuser_core::{Aggregate, AggregateFunction, RequestTree};
+
+    let parse = |parameters: &[(&str, &str)]| {
+        let parameters: Vec<_> =
+            parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        parse_records("orders", None, &parameters)
+    };
+    let RequestTree::Aggregate(request) = parse(&[
+        ("group", "region, owner"),
+        ("fields", "region, sum(amount), COUNT( * ), Count(distinct owner),MAX(unit price)"),
+        ("filter", "amount > 1"),
+        ("order", "SUM_amount desc"),
+    ])
+    .unwrap() else {
+        panic!("no aggregate")
+    };
+    let aggregate = |function, column: Option<&str>, name: &str| Aggregate {
+        function,
+        column: column.map(Into::into),
+        name: name.to_owned(),
+    };
+    assert_eq!(request.group, ["region".into(), "owner".into()]);
+    assert_eq!(
+        request.aggregates,
+        [
+            aggregate(AggregateFunction::Sum, Some("amount"), "SUM_amount"),
+            aggregate(AggregateFunction::Count, None, "COUNT_ALL"),
+            aggregate(AggregateFunction::CountDistinct, Some("owner"), "COUNT_DISTINCT_owner"),
+            aggregate(AggregateFunction::Max, Some("unit price"), "MAX_unit price"),
+        ]
+    );
+    assert!(request.condition.is_some() && request.order.len() == 1);
+    assert!(matches!(parse(&[("fields", "id, amount")]), Ok(RequestTree::Read(_))));
+    for wrong in [
+        &[("group", "region"), ("fields", "amount")][..],
+        &[("fields", "SUM(amount"), ("group", "region")],
+        &[("fields", "MEDIAN(amount)")],
+        &[("fields", "SUM()")],
+        &[("fields", "COUNT(*)"), ("offset", "1")],
+        &[("group", "region"), ("having", "x")],
+    ] {
+        assert!(parse(wrong).is_err(), "{wrong:?}");
+    }
 }

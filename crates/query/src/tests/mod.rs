@@ -5,6 +5,7 @@ mod listing;
 mod properties;
 mod resolve;
 mod seal;
+mod sql;
 mod vectors;
 
 use std::sync::Arc;
@@ -42,6 +43,7 @@ fn people() -> Arc<Table> {
             column("secret", ColumnKind::Text),
         ],
         primary_key: vec![ColumnIx(0)],
+        reads: Default::default(),
     })
 }
 
@@ -56,6 +58,7 @@ fn stock() -> Arc<Table> {
             column("item", ColumnKind::Integer),
         ],
         primary_key: vec![ColumnIx(1), ColumnIx(2)],
+        reads: Default::default(),
     })
 }
 
@@ -66,6 +69,7 @@ fn notes() -> Arc<Table> {
         kind: TableKind::View,
         columns: vec![column("text", ColumnKind::Text), column("day", ColumnKind::Date)],
         primary_key: vec![],
+        reads: Default::default(),
     })
 }
 

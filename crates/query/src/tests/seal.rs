@@ -27,7 +27,7 @@ permit (principal, action == Action::"read", resource is db::stock);
 forbid (principal, action == Action::"read", resource == Column::"db.people.secret");
 "#;
 
-struct World {
+pub(super) struct World {
     policies: Policies,
     verified: Arc<Verified>,
     delegation: Arc<Delegation>,
@@ -35,15 +35,24 @@ struct World {
 }
 
 fn world(policy: &str) -> World {
-    let tables: BTreeMap<_, Arc<Table>> =
-        [people(), stock(), notes()].into_iter().map(|table| (table.name.clone(), table)).collect();
-    let catalog = Catalog { service: "db".into(), database: DatabaseKind::Sqlite, version: Digest([1; 32]), tables };
+    world_of(policy, DatabaseKind::Sqlite, ServiceDefault::Deny, [people(), stock(), notes()])
+}
+
+pub(super) fn world_of(
+    policy: &str,
+    database: DatabaseKind,
+    default: ServiceDefault,
+    tables: impl IntoIterator<Item = Arc<Table>>,
+) -> World {
+    let tables: BTreeMap<_, Arc<Table>> = tables.into_iter().map(|table| (table.name.clone(), table)).collect();
+    let home_schema = (database == DatabaseKind::Postgres).then(|| "public".to_owned());
+    let catalog = Catalog { service: "db".into(), database, home_schema, version: Digest([1; 32]), tables };
     let folder = PolicyFolder {
         policies: vec![PolicyFile { name: "policies/db/all.cedar".into(), text: policy.into() }],
         masks: Some(PolicyFile { name: "policies/db/masks.toml".into(), text: "[people]\nemail = \"email\"\n".into() }),
     };
     let sources = PolicySources { folders: [("db".to_owned(), folder)].into() };
-    let service = ServiceSource { catalog: Arc::new(catalog), default: ServiceDefault::Deny };
+    let service = ServiceSource { catalog: Arc::new(catalog), default };
     let policies = Policies::load(&sources, &[service], &BTreeMap::new()).expect("the policies load");
 
     let issuer = TestIssuer::new("https://issuer.example.com", "https://data.example.com");
@@ -72,7 +81,7 @@ impl World {
             .decide_read(&self.verified, &self.delegation, &service, table, self.now_ms)
             .expect("the table is open")
     }
-    fn listing(&self) -> ListingDecision {
+    pub(super) fn listing(&self) -> ListingDecision {
         let service = ServiceName::from("db");
         self.policies
             .decide_listing(&self.verified, &self.delegation, &service, self.now_ms)

@@ -1,15 +1,32 @@
 //! How answers are written: DreamFactory's envelopes, with our additions.
 
-use asuser_audit::{Opened, RecordsFace};
-use asuser_core::{Actor, Problem, Totals};
+use asuser_audit::{Opened, RecordsFace, SqlFace};
+use asuser_core::{Problem, Totals};
 use asuser_delegation::Delegation;
+use asuser_gateway::Face;
 use asuser_identity::Verified;
-use asuser_query::{Listing, Plan, Read};
+use asuser_query::{CatalogView, Listing, Plan, Read, Sql};
 use serde_json::json;
 
-/// `{"resource":[…],"meta":{…}}`, or the bare record where the path named one.
-pub(super) const RECORDS: RecordsFace = RecordsFace { opening, closing };
+use crate::{identity_words, schema_text};
 
+/// What this face writes.
+pub(super) fn face() -> Face {
+    Face {
+        records: RecordsFace { opening, closing },
+        sql: SqlFace { opening: sql_opening, closing: sql_closing },
+        listing,
+        whoami,
+        // Nothing here asks for these.
+        services: |_| Vec::new(),
+        tools: |_| Vec::new(),
+        tables: |_| Vec::new(),
+        frame: String::new(),
+        wrap: |_, body| body,
+    }
+}
+
+/// `{"resource":[…],"meta":{…}}`, or the bare record where the path named one.
 fn opening(plan: &Plan<Read>) -> Vec<u8> {
     if plan.single_record() { Vec::new() } else { br#"{"resource":["#.to_vec() }
 }
@@ -26,35 +43,27 @@ fn closing(plan: &Plan<Read>, totals: &Totals) -> Vec<u8> {
     if meta.is_empty() { b"]}".to_vec() } else { format!(r#"],"meta":{{{}}}}}"#, meta.join(",")).into_bytes() }
 }
 
-/// The tables, or one table's shape.
-pub(super) fn listing(plan: &Plan<Listing>) -> Vec<u8> {
-    json_bytes(plan.listing())
+fn sql_opening(_plan: &Plan<Sql>) -> Vec<u8> {
+    br#"{"resource":["#.to_vec()
 }
 
-/// What asuser makes of the caller's credential.
-pub(super) fn whoami(verified: &Verified, delegation: &Delegation) -> Vec<u8> {
-    let data = verified.data();
-    let actors: Vec<_> = delegation.actors().iter().map(actor).collect();
-    json_bytes(&json!({
-        "principal": {
-            "issuer": data.key.issuer,
-            "subject": data.key.subject,
-            "provider": data.provider,
-            "login": data.login,
-            "email": data.email,
-            "name": data.name,
-            "groups": data.groups,
-            "attributes": data.attributes,
-        },
-        "scope": data.scope,
-        "actors": actors,
-        "limits": delegation.describe().into_iter().map(|(whose, may)| json!({ "of": whose, "may": may })).collect::<Vec<_>>(),
-        "expires_ms": data.not_after_ms,
-    }))
+/// `meta.truncated`: there is more than the limit. A statement has no next page.
+fn sql_closing(_plan: &Plan<Sql>, totals: &Totals) -> Vec<u8> {
+    if totals.more { br#"],"meta":{"truncated":true}}"#.to_vec() } else { b"]}".to_vec() }
 }
 
-fn actor(actor: &Actor) -> serde_json::Value {
-    json!({ "id": actor.id, "assurance": actor.assurance, "chain": actor.chain })
+/// The tables, or one table's shape, or the whole schema in few words.
+fn listing(plan: &Plan<Listing>) -> Vec<u8> {
+    match plan.listing() {
+        CatalogView::Schema { resource } => {
+            json_bytes(&json!({ "schema": schema_text::lines(resource), "table_count": resource.len() }))
+        }
+        view => json_bytes(view),
+    }
+}
+
+fn whoami(verified: &Verified, delegation: &Delegation) -> Vec<u8> {
+    json_bytes(&identity_words::identity(verified, delegation))
 }
 
 /// The error envelope. `code` is the HTTP status, as DreamFactory's clients expect; `reason` is the stable code.

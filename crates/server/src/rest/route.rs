@@ -21,6 +21,12 @@ pub(super) enum Target {
     Tables(ServiceName),
     Schema(ServiceName, String),
     Records(ServiceName, String, Option<String>),
+    /// The schema in few words.
+    Spec(ServiceName),
+    /// Submitted SQL.
+    Sql(ServiceName),
+    /// A configured tool.
+    Tool(ServiceName, String),
 }
 
 const PARAMETERS_MAX: usize = 64;
@@ -57,8 +63,13 @@ pub(super) fn find(path: &str) -> Result<Found, Problem> {
             "/api/v2/{service}/_table/{table}/{id}",
             Target::Records((*service).into(), (*table).to_owned(), Some((*id).to_owned())),
         ),
-        ["api", "v2", _, "_proc" | "_func" | "_sql" | "_spec", ..] => {
-            return Err(not_served("procedures, functions and SQL text"));
+        ["api", "v2", service, "_spec"] => ("/api/v2/{service}/_spec", Target::Spec((*service).into())),
+        ["api", "v2", service, "_sql"] => ("/api/v2/{service}/_sql", Target::Sql((*service).into())),
+        ["api", "v2", service, "_proc", tool] => {
+            ("/api/v2/{service}/_proc/{tool}", Target::Tool((*service).into(), (*tool).to_owned()))
+        }
+        ["api", "v2", _, "_proc" | "_func", ..] => {
+            return Err(not_served("the database's own procedures and functions"));
         }
         _ => return Err(no_such_route()),
     };
@@ -88,7 +99,7 @@ fn decode(segment: &str) -> Result<String, Problem> {
 }
 
 /// The query string as pairs: `application/x-www-form-urlencoded`, strict about broken escapes and bounded.
-pub(super) fn parameters(query: &str) -> Result<Vec<(String, String)>, Problem> {
+pub(crate) fn parameters(query: &str) -> Result<Vec<(String, String)>, Problem> {
     let mut pairs = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -135,6 +146,9 @@ mod tests {
             ("/api/v2/db/_table/order%20items/7", records("order items", Some("7"))),
             ("/api/v2/db/_table/o/a%3Bb", records("o", Some("a;b"))),
             ("/api/v2/db/_schema/orders", Target::Schema("db".into(), "orders".into())),
+            ("/api/v2/db/_spec", Target::Spec("db".into())),
+            ("/api/v2/db/_sql", Target::Sql("db".into())),
+            ("/api/v2/db/_proc/top", Target::Tool("db".into(), "top".into())),
         ] {
             assert_eq!(find(path).unwrap().target, target, "{path}");
         }
@@ -164,7 +178,7 @@ mod tests {
         for path in ["/api", "/API/v2/db/_table", "/api/v2/db/_tables/orders", "/a/b/c/d/e/f/g/h/i/j", "/whoami/x"] {
             assert_eq!(find(path).unwrap_err().reason, Reason::NoSuchRoute, "{path}");
         }
-        for path in ["/api/v2/system/user", "/api/v2/user/session", "/api/v2/db/_proc/f", "/api/v2/db/_sql"] {
+        for path in ["/api/v2/system/user", "/api/v2/user/session", "/api/v2/db/_proc", "/api/v2/db/_func/f"] {
             assert_eq!(find(path).unwrap_err().reason, Reason::NotServed, "{path}");
         }
     }

@@ -156,6 +156,7 @@ impl fmt::Display for Shown {
                     Some(reason) => format!("{reason} ({})", self.fact("status")),
                     None => match self.fact("rows").as_u64() {
                         Some(rows) => format!("{rows} row(s)"),
+                        None if self.kind == Kind::Intent => "is about to run".to_owned(),
                         None => "ok".to_owned(),
                     },
                 };
