@@ -45,7 +45,7 @@ pub(super) fn world_of(
     tables: impl IntoIterator<Item = Arc<Table>>,
 ) -> World {
     let tables: BTreeMap<_, Arc<Table>> = tables.into_iter().map(|table| (table.name.clone(), table)).collect();
-    let home_schema = (database == DatabaseKind::Postgres).then(|| "public".to_owned());
+    let home_schema = Some(if database == DatabaseKind::Postgres { "public" } else { "main" }.to_owned());
     let catalog = Catalog { service: "db".into(), database, home_schema, version: Digest([1; 32]), tables };
     let folder = PolicyFolder {
         policies: vec![PolicyFile { name: "policies/db/all.cedar".into(), text: policy.into() }],

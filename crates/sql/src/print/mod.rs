@@ -137,12 +137,14 @@ impl<P: Place> Printer<'_, P> {
             return self.push("?");
         }
         // With a backslash, a plain string means one thing or another, by standard_conforming_strings.
-        let escaped = self.postgres() && text.contains('\\');
+        let unplain = |char: char| char == '\\' || is_hidden(char);
+        let escaped = self.postgres() && text.contains(unplain);
         self.push(if escaped { "E'" } else { "'" });
         for char in text.chars() {
             match char {
                 '\'' => self.push("''"),
                 '\\' if escaped => self.push("\\\\"),
+                hidden if escaped && is_hidden(hidden) => self.push(&format!("\\u{:04x}", u32::from(hidden))),
                 other => self.out.push(other),
             }
         }
@@ -166,6 +168,11 @@ impl<P: Place> Printer<'_, P> {
         self.push(")");
         Ok(())
     }
+}
+
+/// Control characters that do not belong into a text that may be logged.
+fn is_hidden(char: char) -> bool {
+    char.is_control() && !matches!(char, '\n' | '\t')
 }
 
 /// Appends a name as SQL.

@@ -1,6 +1,7 @@
 //! No text makes it deep or fall over: each is answered, with words, on a small stack.
 
-use asuser_sql::{Dialect, SqlError};
+use asuser_core::ColumnName;
+use asuser_sql::{AllowedFunctions, Dialect, Relation, SqlError, parse, resolve};
 
 use crate::support::printed_with;
 
@@ -219,4 +220,26 @@ fn everything_is_answered_on_a_small_stack() {
     let (printed, too_much, refused) = run.unwrap().join().expect("it came back");
     println!("{printed} printed, {too_much} too complex, {refused} refused");
     assert!(printed > 20 && too_much > 50 && refused > 100, "{printed} {too_much} {refused}");
+}
+
+/// A table of 2,000 columns, which are as many as there can be.
+#[test]
+fn wide_tables_do_not_make_names_dear() {
+    let columns: Vec<ColumnName> = (0..2_000).map(|number| ColumnName::from(format!("c{number}"))).collect();
+    let run = |text: &str| {
+        let statement = parse(text, Dialect::Postgres, &AllowedFunctions::none(), &[])?;
+        let relations: Vec<Relation> =
+            statement.relations().iter().map(|_| Relation { columns: columns.clone() }).collect();
+        resolve(statement, &relations).map(|resolved| resolved.output().len())
+    };
+    assert_eq!(run("SELECT c0, c1999 FROM wide"), Ok(2));
+    let terms = |count: usize| format!("SELECT coalesce({}) FROM wide", vec!["c1999"; count].join(", "));
+    assert_eq!(run(&terms(1_000)), Ok(1));
+    assert!(matches!(run(&terms(12_000)), Err(SqlError::TooComplex(_))));
+    assert!(matches!(run("SELECT * FROM wide"), Err(SqlError::TooComplex(_))));
+    let natural = |count: usize| format!("SELECT count(*) FROM wide{}", " NATURAL JOIN wide".repeat(count));
+    assert!(matches!(run(&natural(40)), Err(SqlError::TooComplex(_))));
+    assert_eq!(run("SELECT a.c0 FROM wide a JOIN wide b USING (c1)"), Ok(1));
+    // Names that repeat are told apart by numbers.
+    assert_eq!(run(&format!("SELECT {} FROM wide", vec!["c0"; 1_600].join(", "))), Ok(1_600));
 }

@@ -261,6 +261,7 @@ fn strings_mean_the_same_whatever_the_settings_are() {
         "SELECT $$\\'$$",
         "SELECT 'x' WHERE 'a\\b' IN ('a\\b', '\"', '{')",
         "SELECT '\\x41'::bytea",
+        "SELECT E'\\x01\\r\\n\\u0085\\u00e9'",
     ] {
         let text = postgres(sql).unwrap();
         session.execute("SET standard_conforming_strings = on");

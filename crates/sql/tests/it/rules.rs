@@ -72,6 +72,7 @@ const PRINTED: &[(&str, &str)] = &[
         r#"pg_catalog.count(*) FILTER (WHERE ("o"."id" OPERATOR(pg_catalog.>) 1)) OVER (ORDER BY "o"."id")"#,
     ),
     ("E'a\\nb\\\\'", "E'a\nb\\\\'"),
+    ("E'\\x01\\r\\u0085'", "E'\\u0001\\u000d\\u0085'"),
     ("'a\\b'", "E'a\\\\b'"),
     ("'it''s'", "'it''s'"),
     ("$q$it's$q$", "'it''s'"),
