@@ -18,7 +18,7 @@ impl<P: Place> Printer<'_, P> {
         if !query.with.is_empty() {
             self.push(" ");
         }
-        self.body(&query.body, naming, &query.outputs)?;
+        self.body(&query.body, naming)?;
         self.order_by(&query.order_by)?;
         self.limit(query)
     }
@@ -48,7 +48,7 @@ impl<P: Place> Printer<'_, P> {
         }
     }
 
-    fn body(&mut self, body: &Body, naming: Naming, outputs: &[Output]) -> Result<(), P::Error> {
+    fn body(&mut self, body: &Body, naming: Naming) -> Result<(), P::Error> {
         self.check_length()?;
         match body {
             Body::Select(select) => self.select(select, naming),
@@ -67,17 +67,7 @@ impl<P: Place> Printer<'_, P> {
                 self.push(")");
                 Ok(())
             }
-            // SQLite has no brackets around a query that is not in FROM or an expression.
-            Body::Query(query) => {
-                self.push("SELECT ");
-                for (at, output) in outputs.iter().enumerate() {
-                    self.push(if at == 0 { "" } else { ", " });
-                    self.name(&output.printed);
-                    self.alias(output, naming);
-                }
-                self.push(" FROM ");
-                self.bracketed(query)
-            }
+            Body::Query(_) => Err(SqlError::Internal("a query in brackets, which SQLite does not have").into()),
             Body::Set { op, all, left, right } => self.set_operation(*op, *all, left, right, naming),
         }
     }
@@ -105,7 +95,7 @@ impl<P: Place> Printer<'_, P> {
         let own = matches!(body, Body::Query(_));
         let (open, close) = if self.postgres() && !own { ("(", ")") } else { ("", "") };
         self.push(open);
-        self.body(body, naming, &[])?;
+        self.body(body, naming)?;
         self.push(close);
         Ok(())
     }

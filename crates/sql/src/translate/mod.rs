@@ -289,6 +289,10 @@ impl Translator<'_> {
                     && query.order_by.is_empty()
                     && query.limit.is_none()
                     && query.offset.is_none();
+                if !bare && !this.postgres() {
+                    let message = "SQLite has no brackets around a query with ORDER BY, LIMIT or WITH: put it into FROM (SELECT …)";
+                    return Err(SqlError::not_allowed(message, at));
+                }
                 Ok((if bare { query.body } else { Body::Query(Box::new(query)) }, at))
             }
             ast::SetExpr::SetOperation { left, op, set_quantifier, right } => {
@@ -332,7 +336,7 @@ impl Translator<'_> {
                 return Err(SqlError::not_allowed("SQLite has ALL only after UNION", right_at));
             }
             // SQLite reads set operations from left to right and knows no brackets around their parts.
-            if matches!(right, Body::Set { .. } | Body::Query(_)) || matches!(left, Body::Query(_)) {
+            if matches!(right, Body::Set { .. }) {
                 let message =
                     "SQLite reads set operations from left to right: put the inner one into FROM (SELECT …) or WITH";
                 return Err(SqlError::not_allowed(message, right_at));

@@ -231,7 +231,9 @@ fn what_is_printed_means_what_was_submitted() {
         if !text.contains("ROWS FROM") {
             match again(&text, Dialect::Postgres) {
                 Ok(second) => assert_eq!(without_numbers(&second), without_numbers(&text), "{sql}"),
+                // `sqlparser` reads no `((SELECT 1) UNION (SELECT 2))` as a value; the server does, below.
                 Err(SqlError::TooComplex(_)) => {}
+                Err(SqlError::Syntax { .. }) if text.contains("((SELECT ") => {}
                 Err(error) => panic!("{sql}\n{text}\n{error}"),
             }
         }
@@ -248,6 +250,7 @@ fn what_is_printed_means_what_was_submitted() {
             }
             // What the server does not read at all we may.
             (Err(_), Ok(_)) => lenient += 1,
+            (_, Err(refusal)) if refusal.code == "42601" => wrong.push(format!("{sql}\n  {text}\n  {refusal}")),
             (Err(_), Err(_)) => {}
             (Ok(expected), Err(refusal)) => wrong.push(format!("{sql}\n  {text}\n  {expected:?}\n  {refusal}")),
         }

@@ -291,6 +291,11 @@ const REFUSED_ON_SQLITE: &[(&str, &str, &str)] = &[
         "left to right",
         "SELECT * FROM (SELECT 1 UNION SELECT 2) INTERSECT SELECT 2",
     ),
+    (
+        "(SELECT id FROM orders ORDER BY id) LIMIT 1",
+        "no brackets",
+        "SELECT * FROM (SELECT id FROM orders ORDER BY id) LIMIT 1",
+    ),
     ("WITH a AS (SELECT * FROM a) SELECT * FROM a", "reads itself", "WITH a AS (SELECT * FROM orders) SELECT * FROM a"),
     (
         "WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a",
