@@ -95,7 +95,8 @@ impl SqlPlace for Text<'_> {
     fn relation(&mut self, out: &mut String, relation: usize) -> Result<(), SqliteError> {
         let found = self.spec.relations.get(relation);
         let found = found.ok_or_else(|| SqliteError::Internal("a relation beyond the plan's".to_owned()))?;
-        out.push_str(&quoted(found.table.name.as_str()));
+        // With its schema: a WITH query of the same name is not meant.
+        out.push_str(&format!("\"temp\".{}", quoted(found.table.name.as_str())));
         Ok(())
     }
 

@@ -69,8 +69,8 @@ impl Translator<'_> {
         }
         let mut call = self.plain_call(parts, args)?;
         call.distinct = matches!(duplicate_treatment, Some(ast::DuplicateTreatment::Distinct));
-        if call.star && call.distinct {
-            return Err(SqlError::syntax("count(DISTINCT *) is not SQL: name a column", at));
+        if call.star && (call.distinct || !clauses.is_empty()) {
+            return Err(SqlError::syntax("the `*` of count(*) stands alone: name a column", at));
         }
         for clause in clauses {
             match clause {

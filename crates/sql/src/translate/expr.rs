@@ -237,7 +237,12 @@ impl Translator<'_> {
             _ if self.postgres() => 7,
             _ => operators::UNARY,
         };
-        Ok(Expr::Prefix(sign, self.operand(expr, strength, true)?))
+        let operand = self.operand(expr, strength, true)?;
+        match (sign, *operand) {
+            // PostgreSQL's grammar folds signs into the number, also the second.
+            ("-", Expr::Prefix("-", inner)) if self.postgres() && matches!(*inner, Expr::Number(_)) => Ok(*inner),
+            (_, operand) => Ok(Expr::Prefix(sign, Box::new(operand))),
+        }
     }
 
     fn is(&mut self, expr: Theirs, what: &'static str, negated: bool) -> Result<Expr, SqlError> {

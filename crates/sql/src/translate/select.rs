@@ -88,6 +88,9 @@ impl Translator<'_> {
         match distinct {
             None | Some(ast::Distinct::All) => Ok(Distinct::All),
             Some(ast::Distinct::Distinct) => Ok(Distinct::Rows),
+            Some(ast::Distinct::On(list)) if list.is_empty() => {
+                Err(SqlError::syntax("DISTINCT ON names no columns", At::default()))
+            }
             Some(ast::Distinct::On(list)) if self.postgres() => Ok(Distinct::On(self.exprs(list)?)),
             Some(ast::Distinct::On(_)) => {
                 Err(SqlError::not_allowed("SQLite has no DISTINCT ON: use row_number()", At::default()))

@@ -104,7 +104,11 @@ impl Translator<'_> {
         if uses_odbc_syntax || !self.postgres() {
             return Err(SqlError::not_allowed("a literal with a type is not allowed: write the string alone", at));
         }
-        let ty = Type::of(&data_type, self.dialect, at)?;
+        let mut ty = Type::of(&data_type, self.dialect, at)?;
+        // Before a constant, `CHAR` is of any length; in a cast it is one character.
+        if matches!(data_type, ast::DataType::Char(None) | ast::DataType::Character(None)) {
+            ty.modifiers.clear();
+        }
         Ok(Expr::Cast(Box::new(self.value(value)?), ty))
     }
 

@@ -121,6 +121,7 @@ const TEXTS: &[&str] = &[
     "SELECT int '1', int2 '1', int4 '1', int8 '1', bigint '1', smallint '1'",
     "SELECT json '{}', jsonb '{\"a\":1}', uuid '00000000-0000-0000-0000-000000000000'",
     "SELECT text 'a'",
+    "SELECT char 'abc', character 'abc', varchar 'abc', 'abc'::char, 'abc'::character(2)",
     "SELECT 1 a, 2 b",
     "SELECT 1 AS select",
     "SELECT 1 user",
