@@ -289,7 +289,8 @@ impl Entry {
         self.does("whoami");
         self.own_answer(face(verified, delegation))
     }
-    /// An answer out of what is configured and what is public; it needs no plan.
+    /// An answer out of what is configured and what is public; it needs no plan. No record of a database can be in it: nothing but
+    /// [`Self::finish`] opens a result.
     #[must_use]
     pub fn tells(&mut self, action: &'static str, body: Vec<u8>) -> Unreleased<Body> {
         self.does(action);

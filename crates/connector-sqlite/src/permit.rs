@@ -185,3 +185,19 @@ pub(crate) fn is_ordinary(name: &str) -> bool {
 pub(crate) fn is_listed(list: &[&str], name: &str) -> bool {
     list.iter().any(|listed| listed.eq_ignore_ascii_case(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two walls, two lists: what the guard lets through, the confined session must know.
+    #[test]
+    fn what_the_guard_lists_the_session_lets_through() {
+        let mut listed = 0;
+        for name in asuser_sql::listed_functions(asuser_sql::Dialect::Sqlite) {
+            assert!(is_listed(SAFE_FUNCTIONS, name), "{name}");
+            listed += 1;
+        }
+        assert!(listed > 50, "{listed}");
+    }
+}

@@ -8,6 +8,7 @@ mod clock;
 mod condition;
 mod filter;
 mod ids;
+pub mod json;
 mod mask;
 mod principal;
 mod problem;

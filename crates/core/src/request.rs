@@ -28,6 +28,20 @@ pub enum RequestTree {
     Sql(Box<SqlRequest>),
 }
 
+impl RequestTree {
+    /// The tables that it names, as the caller wrote them. What SQL names only the guard can tell.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        let (one, more): (Option<&str>, &[String]) = match self {
+            Self::DescribeTable { table } => (Some(table), &[]),
+            Self::Read(read) => (Some(&read.table), &[]),
+            Self::Aggregate(asked) => (Some(&asked.table), &[]),
+            Self::Schema { tables } => (None, tables),
+            Self::ListTables { .. } | Self::Sql(_) => (None, &[]),
+        };
+        one.into_iter().chain(more.iter().map(String::as_str))
+    }
+}
+
 /// Values over the records of one table, or over groups of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AggregateRequest {

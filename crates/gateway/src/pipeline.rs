@@ -164,10 +164,10 @@ impl Gateway {
             Ask::Tools => entry.tells("list_tools", asked.tools(face.tools).await),
             Ask::Tool { name, arguments } => asked.tool(entry, &name, &arguments, face, request.takes_streams).await?,
             Ask::Service(name, tree) => {
-                let answered = asked.service(entry, &name, tree, face, request.takes_streams).await;
+                let answered = asked.service(entry, &name, &tree, face, request.takes_streams).await;
                 match answered {
                     Err(problem) if problem.reason == Reason::NoSuchTable => {
-                        return Err(asked.with_suggestion(&name, problem).await);
+                        return Err(asked.with_suggestion(&name, &tree, problem).await);
                     }
                     other => other?,
                 }
@@ -212,7 +212,7 @@ impl Asked<'_> {
         &self,
         entry: &mut Entry,
         name: &ServiceName,
-        tree: RequestTree,
+        tree: &RequestTree,
         face: &Face,
         takes_streams: bool,
     ) -> Result<Unreleased<Body>, Problem> {
@@ -223,7 +223,7 @@ impl Asked<'_> {
             RequestTree::Read(read) => {
                 let decision =
                     self.policies().decide_read(self.verified, self.delegation, name, &read.table, self.now_ms)?;
-                let plan = asuser_query::seal_read(decision, &read, &service.limits, &reach)?;
+                let plan = asuser_query::seal_read(decision, read, &service.limits, &reach)?;
                 let single = plan.single_record();
                 let intent = entry.intend(plan);
                 let unreleased = service.connector.read(intent).await?;
@@ -239,19 +239,19 @@ impl Asked<'_> {
                 Ok(unreleased.render(face.records))
             }
             RequestTree::ListTables { as_list } => {
-                let plan = asuser_query::seal_tables(self.listing(name)?, as_list, &reach);
+                let plan = asuser_query::seal_tables(self.listing(name)?, *as_list, &reach);
                 Ok(entry.intend(plan).render(face.listing))
             }
             RequestTree::DescribeTable { table } => {
-                let plan = asuser_query::seal_description(self.listing(name)?, &table, &reach)?;
+                let plan = asuser_query::seal_description(self.listing(name)?, table, &reach)?;
                 Ok(entry.intend(plan).render(face.listing))
             }
             RequestTree::Schema { tables } => {
-                let plan = asuser_query::seal_schema(self.listing(name)?, &tables, &reach)?;
+                let plan = asuser_query::seal_schema(self.listing(name)?, tables, &reach)?;
                 Ok(entry.intend(plan).render(face.listing))
             }
             RequestTree::Aggregate(asked) => {
-                let plan = asuser_query::seal_aggregate(self.listing(name)?, &asked, &service.limits, &reach)?;
+                let plan = asuser_query::seal_aggregate(self.listing(name)?, asked, &service.limits, &reach)?;
                 run_sql(entry, service, plan, face, takes_streams).await
             }
             RequestTree::Sql(asked) => {
@@ -273,16 +273,15 @@ impl Asked<'_> {
         takes_streams: bool,
     ) -> Result<Unreleased<Body>, Problem> {
         let tool = self.state.tools.get(name).ok_or_else(|| no_such_tool(name))?;
-        // Whoever may not reach the tool's service learns that there is no such tool.
-        if self.delegation.permits(&tool.service, Action::Read).is_err() || self.listing(&tool.service).is_err() {
-            self.delegation.permits(&tool.service, Action::Read)?;
-            return Err(no_such_tool(name));
-        }
-        let (service_name, service) = self.entered(entry, &tool.service, Action::Read)?;
+        let decision = match self.listing(&tool.service) {
+            // Whoever may see nothing of the tool's service learns of no tool.
+            Err(PolicyError::Denied(_)) => return Err(no_such_tool(name)),
+            other => other,
+        };
+        let (_, service) = self.entered(entry, &tool.service, Action::Read)?;
         let arguments = tool.arguments(arguments)?;
         let reach = service.connector.reach(self.verified).await?;
-        let decision = self.listing(service_name)?;
-        let plan = asuser_query::seal_tool(decision, tool.statement.clone(), arguments, &service.limits, &reach)?;
+        let plan = asuser_query::seal_tool(decision?, tool.statement.clone(), arguments, &service.limits, &reach)?;
         run_sql(entry, service, plan, face, takes_streams).await
     }
 
@@ -316,8 +315,7 @@ impl Asked<'_> {
     }
 
     /// A table's name that is nearly one that the caller may reach is answered with that one.
-    async fn with_suggestion(&self, service: &ServiceName, problem: Problem) -> Problem {
-        let asked = problem.message.split('`').nth(1).unwrap_or_default().to_lowercase();
+    async fn with_suggestion(&self, service: &ServiceName, tree: &RequestTree, problem: Problem) -> Problem {
         let reach = match self.state.services.get(service.as_str()) {
             Some(service) => service.connector.reach(self.verified).await,
             None => return problem,
@@ -325,6 +323,9 @@ impl Asked<'_> {
         let (Ok(reach), Ok(decision)) = (reach, self.listing(service)) else { return problem };
         let plan = asuser_query::seal_tables(decision, false, &reach);
         let CatalogView::Tables { resource } = plan.listing() else { return problem };
+        let is_known = |table: &str| resource.iter().any(|entry| entry.name.as_str() == table);
+        let Some(asked) = tree.tables().find(|table| !is_known(table)) else { return problem };
+        let asked: String = asked.chars().take(64).collect::<String>().to_lowercase();
         let distance = |entry: &TableEntry| strsim::damerau_levenshtein(&asked, &entry.name.as_str().to_lowercase());
         let near = resource.iter().map(|entry| (distance(entry), entry.name.as_str())).min();
         match near {

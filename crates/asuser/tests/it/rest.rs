@@ -216,3 +216,20 @@ fn scope_and_agents_narrow() {
     assert_eq!(keyed("key").reason(), "ASU-303", "both actors must be allowed");
     assert_eq!(keyed("wrong").reason(), "ASU-214");
 }
+
+/// A near name is suggested, and only one that the caller can reach.
+#[test]
+fn a_missing_table_is_answered_with_one_that_is_near_and_open() {
+    let site = Site::new().started();
+    let message = |path: &str| {
+        let reply = site.get(path, &site.issuer.token_for("alice"));
+        assert_eq!((reply.status, reply.reason().as_str()), (404, "ASU-402"), "{path}: {reply:?}");
+        reply.json()["error"]["message"].as_str().unwrap().to_owned()
+    };
+    for path in ["/api/v2/db/_table/odrers", "/api/v2/db/_schema/Orders", "/api/v2/db/_table/order?fields=COUNT(*)"] {
+        assert!(message(path).ends_with("did you mean `orders`?"), "{path}");
+    }
+    for path in ["/api/v2/db/_table/secret", "/api/v2/db/_table/secrets", "/api/v2/db/_schema/nothing"] {
+        assert!(!message(path).contains("did you mean"), "{path}");
+    }
+}

@@ -359,3 +359,22 @@ fn on_sqlite_the_policy_is_all_there_is_and_holds() {
     let grouped = site.ask("alice", "orders", &[("group", "owner"), ("fields", "owner, AVG(amount)")]);
     assert_eq!(rows(&grouped, "group"), json!([{ "owner": "alice", "AVG_amount": 200.0 }]));
 }
+
+/// Of a service of which nothing is open to somebody, no tool is there for them either.
+#[test]
+fn a_tool_of_a_closed_service_is_no_tool() {
+    let mut site = Site::new();
+    let tool = "[[tool]]\nname = \"mine\"\ndescription = \"My orders\"\nservice = \"db\"\nsql = \"SELECT id FROM orders ORDER BY id\"\n";
+    site.write("asuser.toml", &Site::config(tool));
+    let only_alice = "permit (principal, action == Action::\"read\", resource is db::orders) \
+                      when { principal has login && principal.login == \"alice\" };";
+    site.write("policies/db/rows.cedar", only_alice);
+    site.start();
+    let call = |token: &str, name: &str| post(&site, &format!("/api/v2/db/_proc/{name}"), token, &json!({}));
+    assert_eq!(call(&site.issuer.token_for("alice"), "mine").ids(), [1, 2, 3, 4, 5]);
+    let (closed, none) = (call(&site.issuer.token_for("bob"), "mine"), call(&site.issuer.token_for("bob"), "none"));
+    assert_eq!(refused(&closed, 404, "ASU-406").replace("mine", "none"), refused(&none, 404, "ASU-406"));
+    // Whose token's scope is too narrow is told which one is needed.
+    let narrow = site.issuer.token_with("alice", &json!({ "scope": "db:raw_sql" }));
+    refused(&call(&narrow, "mine"), 403, "ASU-302");
+}

@@ -54,7 +54,8 @@ impl SqlPlace for Text<'_> {
     fn relation(&mut self, out: &mut String, relation: usize) -> Result<(), PostgresError> {
         let shown = self.spec.relations.get(relation).zip(self.tables.get(relation));
         let (shown, table) = shown.ok_or_else(|| plan("it names a relation beyond its own"))?;
-        if shown.is_whole {
+        // A row as a whole would show a column that was added a moment ago: its columns are named.
+        if shown.is_whole && !self.spec.statement.uses_whole_row(relation) {
             quote(out, &table.schema);
             out.push('.');
             quote(out, &table.relation);
